@@ -6,12 +6,13 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { inRoot } from './tools.mjs';
+import { changedMs, inRoot } from './tools.mjs';
 
 export function writeCommonJs() {
   const { exports } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8'));
   for (const entry of Object.values(exports)) {
     if (entry.require === undefined) continue;
+    if (changedMs(entry.import.default) === Number.NEGATIVE_INFINITY) continue;
     const module = JSON.stringify(`./${basename(entry.import.default)}`);
     writeIfChanged(
       entry.require.default,
