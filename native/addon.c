@@ -1,0 +1,331 @@
+/*
+ * The border: Node-API and nothing else. Rows come in by a typed array, results leave by another;
+ * no JavaScript object or error is made here except for the library's own mistakes.
+ *
+ * Invariants: 1. One `struct border` per environment; it dies in the environment's cleanup hook,
+ *                after every thread has been joined (a terminated worker crashed otherwise).
+ *             2. The views of a job in flight are kept alive by TypeScript's table of payloads,
+ *                which this file only reads.
+ *             3. The loop stays alive while jobs are outstanding, and only then.
+ * Source: https://nodejs.org/api/n-api.html, NAPI_VERSION 8; no uv_* symbol is linked.
+ */
+#define NAPI_VERSION 8
+#include <errno.h>
+#include <node_api.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool.h"
+#include "rows.h"
+#include "syscalls.h"
+
+#define SYNC_ROWS_MAX 32U
+
+struct border {
+  napi_env env;
+  struct pool *pool;
+  napi_threadsafe_function wake;
+  napi_ref kept[4]; /* rows, sync rows, completions: memory shared with TypeScript; callback */
+  struct row *rows;
+  uint32_t row_count;
+  struct row *sync_rows;
+  uint32_t sync_row_count;
+  double *completions; /* pairs: slot, result */
+  uint32_t completion_count;
+  uint32_t outstanding; /* jobs */
+};
+
+static napi_value fail(napi_env env, const char *message) {
+  napi_throw_error(env, "ERR_INTERNAL_ASSERTION", message);
+  return NULL;
+}
+
+static int bytes_of(napi_env env, napi_value value, struct iovec *view) {
+  return napi_get_typedarray_info(env, value, NULL, &view->iov_len, &view->iov_base, NULL, NULL) ==
+         napi_ok;
+}
+
+/* Fills `views` from one payload: a Uint8Array, or an array of them. */
+static int views_of(napi_env env, napi_value payloads, const struct row *row, struct iovec *views) {
+  napi_value payload;
+  if (row->view_count == 0) return 1;
+  if (napi_get_element(env, payloads, (uint32_t)row->slot, &payload) != napi_ok) return 0;
+  if (row->view_count == 1) return bytes_of(env, payload, views);
+  for (uint32_t index = 0; index < row->view_count; index++) {
+    napi_value view;
+    if (napi_get_element(env, payload, index, &view) != napi_ok) return 0;
+    if (!bytes_of(env, view, &views[index])) return 0;
+  }
+  return 1;
+}
+
+static uint32_t count_views(const struct row *rows, uint32_t count) {
+  uint32_t total = 0;
+  for (uint32_t index = 0; index < count; index++) total += rows[index].view_count;
+  return total;
+}
+
+static int fill_operations(napi_env env, napi_value payloads, const struct row *rows,
+                           uint32_t count, struct operation *operations, struct iovec *views) {
+  for (uint32_t index = 0; index < count; index++) {
+    operations[index].row = rows[index];
+    operations[index].views = views;
+    if (!views_of(env, payloads, &rows[index], views)) return 0;
+    views += rows[index].view_count;
+  }
+  return 1;
+}
+
+static struct border *arguments_of(napi_env env, napi_callback_info info, size_t count,
+                                   napi_value *values) {
+  void *data = NULL;
+  size_t given = count;
+  if (napi_get_cb_info(env, info, &given, values, NULL, &data) != napi_ok) return NULL;
+  return given == count ? data : NULL;
+}
+
+/* ---------------------------------------------------------------- rows on the calling thread */
+
+static napi_value perform_rows(napi_env env, napi_callback_info info) {
+  napi_value values[2];
+  uint32_t count = 0;
+  struct border *border = arguments_of(env, info, 2, values);
+  if (border == NULL) return fail(env, "perform(count, payloads)");
+  napi_get_value_uint32(env, values[0], &count);
+  if (count > border->sync_row_count) return fail(env, "perform: more rows than there are");
+  struct iovec few[8];
+  struct iovec *views = few;
+  struct operation operations[SYNC_ROWS_MAX];
+  int64_t results[SYNC_ROWS_MAX];
+  uint32_t view_count = count_views(border->sync_rows, count);
+  if (view_count > 8) views = malloc(view_count * sizeof *views);
+  if (views == NULL) return fail(env, "perform: out of memory");
+  int whole = fill_operations(env, values[1], border->sync_rows, count, operations, views);
+  if (whole) run_operations(operations, count, results);
+  if (views != few) free(views);
+  if (!whole) return fail(env, "perform: a payload is not a Uint8Array");
+  for (uint32_t index = 0; index < count; index++) {
+    border->sync_rows[index].result = (double)results[index];
+  }
+  return NULL;
+}
+
+/* The first sync row with the one view given: no table, no run, for the shortest way to a read. */
+static napi_value perform_view(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  struct iovec view;
+  struct border *border = arguments_of(env, info, 1, values);
+  if (border == NULL || !bytes_of(env, values[0], &view)) return fail(env, "performView(view)");
+  struct operation operation = {.row = border->sync_rows[0], .views = &view};
+  int64_t result;
+  run_operations(&operation, 1, &result);
+  border->sync_rows[0].result = (double)result;
+  return NULL;
+}
+
+/* ------------------------------------------------------------------------- rows on the pool */
+
+static uint32_t run_length(const struct border *border, uint32_t first, uint32_t count) {
+  uint32_t length = 1;
+  while (first + length < count && border->rows[first + length - 1].link) length++;
+  return length;
+}
+
+static void settle_outstanding(struct border *border, uint32_t started, uint32_t ended) {
+  uint32_t before = border->outstanding;
+  border->outstanding = before + started - ended;
+  if (before == 0 && border->outstanding > 0) {
+    napi_ref_threadsafe_function(border->env, border->wake);
+  } else if (before > 0 && border->outstanding == 0) {
+    napi_unref_threadsafe_function(border->env, border->wake);
+  }
+}
+
+static struct job *build_jobs(struct border *border, napi_value payloads, uint32_t count,
+                              uint32_t *job_count) {
+  struct job *head = NULL;
+  struct job **end = &head;
+  for (uint32_t first = 0; first < count;) {
+    uint32_t length = run_length(border, first, count);
+    const struct row *rows = &border->rows[first];
+    struct job *job = pool_take_job(border->pool, length, count_views(rows, length));
+    int whole = job != NULL && fill_operations(border->env, payloads, rows, length,
+                                               job->operations, job->views);
+    if (job != NULL) *end = job, end = &job->next;
+    if (!whole) break;
+    (*job_count)++;
+    first += length;
+  }
+  return head;
+}
+
+static void drop_jobs(struct border *border, struct job *job) {
+  while (job != NULL) {
+    struct job *next = job->next;
+    pool_give_back(border->pool, job);
+    job = next;
+  }
+}
+
+/* All rows of the batch or none: answers the number of jobs, or -errno. */
+static napi_value submit_rows(napi_env env, napi_callback_info info) {
+  napi_value values[2], answer;
+  uint32_t count = 0, job_count = 0;
+  struct border *border = arguments_of(env, info, 2, values);
+  if (border == NULL) return fail(env, "submit(count, payloads)");
+  napi_get_value_uint32(env, values[0], &count);
+  if (count > border->row_count) return fail(env, "submit: more rows than there are");
+  struct job *jobs = build_jobs(border, values[1], count, &job_count);
+  uint32_t built = 0;
+  for (struct job *job = jobs; job != NULL && built < job_count; job = job->next) built++;
+  int refused = jobs == NULL || built != job_count ? -ENOMEM : 0;
+  if (refused == 0) refused = pool_submit(border->pool, jobs);
+  if (refused < 0) drop_jobs(border, jobs);
+  else settle_outstanding(border, job_count, 0);
+  napi_create_int32(env, refused < 0 ? refused : (int32_t)job_count, &answer);
+  return answer;
+}
+
+static uint32_t deliver(struct border *border, struct job **jobs) {
+  uint32_t filled = 0;
+  uint32_t ended = 0;
+  while (*jobs != NULL && filled + (*jobs)->count <= border->completion_count) {
+    struct job *job = *jobs;
+    for (uint32_t index = 0; index < job->count; index++, filled++) {
+      border->completions[2 * filled] = job->operations[index].row.slot;
+      border->completions[2 * filled + 1] = (double)job->results[index];
+    }
+    *jobs = job->next;
+    pool_give_back(border->pool, job);
+    ended++;
+  }
+  settle_outstanding(border, 0, ended);
+  return filled;
+}
+
+static void on_wake(napi_env env, napi_value callback, void *context, void *data) {
+  struct border *border = context;
+  (void)data;
+  if (env == NULL || border->pool == NULL) return;
+  struct job *jobs = pool_take_done(border->pool);
+  while (jobs != NULL) {
+    napi_handle_scope scope;
+    napi_value receiver, count;
+    uint32_t filled = deliver(border, &jobs);
+    if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+    napi_get_undefined(env, &receiver);
+    napi_create_uint32(env, filled, &count);
+    napi_call_function(env, receiver, callback, 1, &count, NULL);
+    napi_close_handle_scope(env, scope);
+  }
+}
+
+static void wake_loop(void *argument) {
+  struct border *border = argument;
+  napi_call_threadsafe_function(border->wake, NULL, napi_tsfn_nonblocking);
+}
+
+static napi_value set_threads(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t threads = 0;
+  struct border *border = arguments_of(env, info, 1, values);
+  if (border == NULL) return fail(env, "setThreads(count)");
+  napi_get_value_int32(env, values[0], &threads);
+  if (threads < 1 || threads > POOL_THREADS_MAX) return fail(env, "setThreads: 1 to 64");
+  pool_set_threads(border->pool, threads);
+  return NULL;
+}
+
+/* --------------------------------------------------------------------- birth and death */
+
+static void close_border(void *argument) {
+  struct border *border = argument;
+  if (border->pool != NULL) pool_stop(border->pool);
+  border->pool = NULL;
+}
+
+static void free_border(napi_env env, void *data, void *hint) {
+  (void)env;
+  (void)hint;
+  free(data);
+}
+
+static int share(struct border *border, uint32_t index, napi_value value, struct iovec *view) {
+  void *data;
+  size_t length;
+  napi_value buffer;
+  if (napi_get_typedarray_info(border->env, value, NULL, &length, &data, &buffer, NULL) !=
+      napi_ok) {
+    return 0;
+  }
+  view->iov_base = data;
+  view->iov_len = length; /* elements */
+  return napi_create_reference(border->env, value, 1, &border->kept[index]) == napi_ok;
+}
+
+static int start_wake(struct border *border, napi_value callback) {
+  napi_value name;
+  napi_env env = border->env;
+  if (napi_create_string_utf8(env, "holdfast", NAPI_AUTO_LENGTH, &name) != napi_ok) return 0;
+  if (napi_create_threadsafe_function(env, callback, NULL, name, 0, 1, NULL, NULL, border, on_wake,
+                                      &border->wake) != napi_ok) {
+    return 0;
+  }
+  return napi_unref_threadsafe_function(env, border->wake) == napi_ok;
+}
+
+/* attach(rows: Uint8Array, syncRows: Uint8Array, completions: Float64Array, deliver, threads) */
+static napi_value attach(napi_env env, napi_callback_info info) {
+  napi_value values[5];
+  struct iovec view;
+  int32_t threads = 0;
+  struct border *border = arguments_of(env, info, 5, values);
+  if (border == NULL || border->pool != NULL) return fail(env, "attach: once, with 5 arguments");
+  if (!share(border, 0, values[0], &view)) return fail(env, "attach: rows");
+  border->rows = view.iov_base;
+  border->row_count = (uint32_t)(view.iov_len / sizeof(struct row));
+  if (!share(border, 1, values[1], &view)) return fail(env, "attach: syncRows");
+  border->sync_rows = view.iov_base;
+  border->sync_row_count = (uint32_t)(view.iov_len / sizeof(struct row));
+  if (border->sync_row_count > SYNC_ROWS_MAX) border->sync_row_count = SYNC_ROWS_MAX;
+  if (!share(border, 2, values[2], &view)) return fail(env, "attach: completions");
+  border->completions = view.iov_base;
+  border->completion_count = (uint32_t)(view.iov_len / 2);
+  napi_get_value_int32(env, values[4], &threads);
+  if (threads < 1 || threads > POOL_THREADS_MAX) return fail(env, "attach: 1 to 64 threads");
+  if (!start_wake(border, values[3])) return fail(env, "attach: no threadsafe function");
+  border->pool = pool_create(threads, wake_loop, border);
+  if (border->pool == NULL) return fail(env, "attach: out of memory");
+  /* Hooks run last in, first out: this one comes before the threadsafe function's own. */
+  napi_add_env_cleanup_hook(env, close_border, border);
+  return NULL;
+}
+
+static void export_function(struct border *border, napi_value exports, const char *name,
+                            napi_callback callback) {
+  napi_value function;
+  napi_create_function(border->env, name, NAPI_AUTO_LENGTH, callback, border, &function);
+  napi_set_named_property(border->env, exports, name, function);
+}
+
+static void export_number(napi_env env, napi_value exports, const char *name, int32_t number) {
+  napi_value value;
+  napi_create_int32(env, number, &value);
+  napi_set_named_property(env, exports, name, value);
+}
+
+NAPI_MODULE_INIT() {
+  struct border *border = calloc(1, sizeof *border);
+  if (border == NULL) return fail(env, "out of memory");
+  border->env = env;
+  if (napi_set_instance_data(env, border, free_border, NULL) != napi_ok) free_border(env, border, 0);
+  export_function(border, exports, "attach", attach);
+  export_function(border, exports, "perform", perform_rows);
+  export_function(border, exports, "performView", perform_view);
+  export_function(border, exports, "submit", submit_rows);
+  export_function(border, exports, "setThreads", set_threads);
+  export_number(env, exports, "viewCountMax", sys_view_count_max());
+  export_number(env, exports, "rowBytes", (int32_t)sizeof(struct row));
+  export_number(env, exports, "codeCount", ROW_CODE_COUNT);
+  return exports;
+}

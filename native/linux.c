@@ -1,0 +1,146 @@
+/* The Linux side of syscalls.h. Witness for each: its page in section 2 of the manual. */
+#define _GNU_SOURCE
+#include "syscalls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/xattr.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The first 256 bytes that statx(2) fills; spelt here since musl before 1.2.4 has no struct. */
+#define STATX_WANTED 0x2fffU /* basic stats, birth time, mount id, direct I/O alignment */
+
+#define RETRIED(result, call)      \
+  do {                             \
+    (result) = (int64_t)(call);    \
+  } while ((result) < 0 && errno == EINTR)
+
+#define ANSWER(call)                          \
+  do {                                        \
+    int64_t answer_;                          \
+    RETRIED(answer_, call);                   \
+    return answer_ < 0 ? -errno : answer_;    \
+  } while (0)
+
+int64_t sys_read(int fd, void *data, size_t length, double offset) {
+  if (offset < 0) ANSWER(read(fd, data, length));
+  ANSWER(pread(fd, data, length, (off_t)offset));
+}
+
+int64_t sys_readv(int fd, const struct iovec *views, int count, double offset) {
+  if (offset < 0) ANSWER(readv(fd, views, count));
+  ANSWER(preadv(fd, views, count, (off_t)offset));
+}
+
+int64_t sys_write(int fd, const void *data, size_t length, double offset) {
+  if (offset < 0) ANSWER(write(fd, data, length));
+  ANSWER(pwrite(fd, data, length, (off_t)offset));
+}
+
+int64_t sys_writev(int fd, const struct iovec *views, int count, double offset) {
+  if (offset < 0) ANSWER(writev(fd, views, count));
+  ANSWER(pwritev(fd, views, count, (off_t)offset));
+}
+
+/* RWF_APPEND (kernel 4.16) with offset -1 writes at the end and leaves the position after it. */
+int64_t sys_append(int fd, const struct iovec *views, int count) {
+  ANSWER(syscall(SYS_pwritev2, fd, views, count, -1L, -1L, 0x10));
+}
+
+int64_t sys_sync(int fd) { ANSWER(fsync(fd)); }
+
+int64_t sys_sync_data(int fd) { ANSWER(fdatasync(fd)); }
+
+int64_t sys_open(int directory, const char *path, int flags, int mode) {
+  ANSWER(openat(directory, path, flags | O_CLOEXEC, (mode_t)mode));
+}
+
+int64_t sys_close(int fd) { return close(fd) < 0 && errno != EINTR ? -errno : 0; }
+
+int64_t sys_stat(int directory, const char *path, int flags, void *statx_out) {
+  ANSWER(syscall(SYS_statx, directory, path, flags, STATX_WANTED, statx_out));
+}
+
+int64_t sys_truncate(int fd, double length) { ANSWER(ftruncate(fd, (off_t)length)); }
+
+int64_t sys_rename(int directory, const char *source, int target_directory, const char *target,
+                   unsigned flags) {
+  /* renameat2(2) with no flags is renameat(2); old file systems refuse only the flags. */
+  ANSWER(syscall(SYS_renameat2, directory, source, target_directory, target, flags));
+}
+
+int64_t sys_unlink(int directory, const char *path, int flags) {
+  ANSWER(unlinkat(directory, path, flags));
+}
+
+int64_t sys_link(int directory, const char *source, int target_directory, const char *target,
+                 int flags) {
+  ANSWER(linkat(directory, source, target_directory, target, flags));
+}
+
+int64_t sys_set_mode(int fd, int mode) { ANSWER(fchmod(fd, (mode_t)mode)); }
+
+int64_t sys_set_owner(int fd, int user, int group) {
+  ANSWER(fchown(fd, (uid_t)user, (gid_t)group));
+}
+
+int64_t sys_seek(int fd, double offset, int whence) {
+  ANSWER(lseek(fd, (off_t)offset, whence));
+}
+
+int64_t sys_read_link(int directory, const char *path, void *out, size_t capacity) {
+  ANSWER(readlinkat(directory, path, out, capacity));
+}
+
+/* listxattrat(2) is of kernel 6.13; the descriptor's link in /proc holds the directory as well. */
+static int beside(int directory, const char *path, char *out, size_t capacity) {
+  int length = directory == AT_FDCWD || path[0] == '/'
+                   ? snprintf(out, capacity, "%s", path)
+                   : snprintf(out, capacity, "/proc/self/fd/%d/%s", directory, path);
+  return length < 0 || (size_t)length >= capacity ? -ENAMETOOLONG : 0;
+}
+
+int64_t sys_list_attributes(int directory, const char *path, void *out, size_t capacity) {
+  char place[4096];
+  int refused = beside(directory, path, place, sizeof place);
+  if (refused < 0) return refused;
+  ANSWER(llistxattr(place, out, capacity));
+}
+
+int64_t sys_get_attribute(int directory, const char *path, const char *name, void *out,
+                          size_t capacity) {
+  char place[4096];
+  int refused = beside(directory, path, place, sizeof place);
+  if (refused < 0) return refused;
+  ANSWER(lgetxattr(place, name, out, capacity));
+}
+
+int64_t sys_set_attribute(int fd, const char *name, const void *value, size_t length) {
+  ANSWER(fsetxattr(fd, name, value, length, 0));
+}
+
+int64_t sys_set_times(int fd, const int64_t seconds_and_nanoseconds[4]) {
+  struct timespec times[2] = {
+      {.tv_sec = seconds_and_nanoseconds[0], .tv_nsec = (long)seconds_and_nanoseconds[1]},
+      {.tv_sec = seconds_and_nanoseconds[2], .tv_nsec = (long)seconds_and_nanoseconds[3]},
+  };
+  ANSWER(futimens(fd, times));
+}
+
+int64_t sys_set_status_flags(int fd, int flags) { ANSWER(fcntl(fd, F_SETFL, flags)); }
+
+int64_t sys_lock(int fd, int operation) { ANSWER(flock(fd, operation)); }
+
+int64_t sys_read_entries(int fd, void *out, size_t capacity) {
+  ANSWER(syscall(SYS_getdents64, fd, out, capacity));
+}
+
+int sys_view_count_max(void) {
+  long max = sysconf(_SC_IOV_MAX);
+  return max > 0 && max < 1024 ? (int)max : 1024;
+}

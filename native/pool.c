@@ -1,0 +1,249 @@
+#include "pool.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#define BUCKET_COUNT 64U /* one bit each in the masks below */
+#define SMALL_VIEWS 8U   /* a short sequence takes no heap: its job is reused */
+
+struct bucket {
+  struct job *head;
+  struct job *tail;
+  int running;
+};
+
+struct pool {
+  pthread_mutex_t lock;
+  pthread_cond_t work;
+  pthread_t threads[POOL_THREADS_MAX];
+  int started;
+  int wanted;
+  int idle;
+  int stopping;
+  uint64_t nonempty;
+  uint64_t saturated;
+  unsigned cursor;
+  struct bucket buckets[BUCKET_COUNT];
+  struct job *done_head;
+  struct job *done_tail;
+  int wake_pending;
+  void (*wake)(void *);
+  void *wake_argument;
+  struct job *spare; /* touched by the submitting thread alone */
+};
+
+struct pool *pool_create(int threads, void (*wake)(void *), void *wake_argument) {
+  struct pool *pool = calloc(1, sizeof *pool);
+  if (pool == NULL) return NULL;
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->work, NULL);
+  pool->wanted = threads;
+  pool->wake = wake;
+  pool->wake_argument = wake_argument;
+  return pool;
+}
+
+int pool_threads(const struct pool *pool) { return pool->wanted; }
+
+static unsigned bucket_of(const struct job *job) {
+  int32_t fd = job->operations[0].row.fd;
+  return fd < 0 ? 0U : (unsigned)fd % BUCKET_COUNT;
+}
+
+/* Invariant 2: one bucket leaves a thread to the others. */
+static int bucket_limit(const struct pool *pool) { return pool->wanted > 1 ? pool->wanted - 1 : 1; }
+
+static void mark(struct pool *pool, unsigned index) {
+  const struct bucket *bucket = &pool->buckets[index];
+  uint64_t bit = UINT64_C(1) << index;
+  pool->nonempty = bucket->head != NULL ? pool->nonempty | bit : pool->nonempty & ~bit;
+  pool->saturated =
+      bucket->running >= bucket_limit(pool) ? pool->saturated | bit : pool->saturated & ~bit;
+}
+
+static struct job *take_next(struct pool *pool, unsigned *index_out) {
+  uint64_t eligible = pool->nonempty & ~pool->saturated;
+  if (eligible == 0) return NULL;
+  unsigned shift = pool->cursor % BUCKET_COUNT;
+  uint64_t turned = shift == 0 ? eligible : (eligible >> shift) | (eligible << (64U - shift));
+  unsigned index = (shift + (unsigned)__builtin_ctzll(turned)) % BUCKET_COUNT;
+  struct bucket *bucket = &pool->buckets[index];
+  struct job *job = bucket->head;
+  bucket->head = job->next;
+  if (bucket->head == NULL) bucket->tail = NULL;
+  bucket->running++;
+  pool->cursor = index + 1;
+  mark(pool, index);
+  *index_out = index;
+  return job;
+}
+
+static void finish(struct pool *pool, struct job *job, unsigned index) {
+  pool->buckets[index].running--;
+  mark(pool, index);
+  job->next = NULL;
+  if (pool->done_tail == NULL) pool->done_head = job;
+  else pool->done_tail->next = job;
+  pool->done_tail = job;
+}
+
+static void *work(void *argument) {
+  struct pool *pool = argument;
+  pthread_mutex_lock(&pool->lock);
+  while (!pool->stopping) {
+    unsigned index = 0;
+    struct job *job = take_next(pool, &index);
+    if (job == NULL) {
+      pool->idle++;
+      pthread_cond_wait(&pool->work, &pool->lock);
+      pool->idle--;
+      continue;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    run_operations(job->operations, job->count, job->results);
+    pthread_mutex_lock(&pool->lock);
+    finish(pool, job, index);
+    if (!pool->wake_pending) {
+      pool->wake_pending = 1;
+      pthread_mutex_unlock(&pool->lock);
+      pool->wake(pool->wake_argument);
+      pthread_mutex_lock(&pool->lock);
+    }
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return NULL;
+}
+
+/* Signals belong to the program's own threads: a handler must not run on ours. */
+static int start_thread(struct pool *pool) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int refused = pthread_create(&pool->threads[pool->started], NULL, work, pool);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (refused == 0) pool->started++;
+  return -refused;
+}
+
+static void join_all(struct pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  pool->stopping = 1;
+  pthread_cond_broadcast(&pool->work);
+  int started = pool->started;
+  pthread_mutex_unlock(&pool->lock);
+  for (int index = 0; index < started; index++) pthread_join(pool->threads[index], NULL);
+  pool->started = 0;
+  pool->stopping = 0;
+}
+
+void pool_set_threads(struct pool *pool, int threads) {
+  pthread_mutex_lock(&pool->lock);
+  int shrinks = threads < pool->started;
+  pthread_mutex_unlock(&pool->lock);
+  /* Fewer: all are joined and started anew by the next submission, or by what waits already. */
+  if (shrinks) join_all(pool);
+  pthread_mutex_lock(&pool->lock);
+  pool->wanted = threads;
+  for (unsigned index = 0; index < BUCKET_COUNT; index++) mark(pool, index);
+  while (pool->nonempty != 0 && pool->started < pool->wanted && start_thread(pool) == 0) continue;
+  pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+static struct job *new_job(uint32_t count, uint32_t view_count) {
+  size_t operations = count * sizeof(struct operation);
+  size_t results = count * sizeof(int64_t);
+  char *memory =
+      malloc(sizeof(struct job) + operations + results + view_count * sizeof(struct iovec));
+  if (memory == NULL) return NULL;
+  struct job *job = (struct job *)memory;
+  job->operations = (struct operation *)(memory + sizeof(struct job));
+  job->results = (int64_t *)(memory + sizeof(struct job) + operations);
+  job->views = (struct iovec *)(memory + sizeof(struct job) + operations + results);
+  job->view_count = view_count;
+  return job;
+}
+
+struct job *pool_take_job(struct pool *pool, uint32_t count, uint32_t view_count) {
+  int small = count == 1 && view_count <= SMALL_VIEWS;
+  struct job *job = small ? pool->spare : NULL;
+  if (job != NULL) pool->spare = job->next;
+  else job = new_job(count, small ? SMALL_VIEWS : view_count);
+  if (job == NULL) return NULL;
+  job->next = NULL;
+  job->count = count;
+  job->small = small;
+  return job;
+}
+
+void pool_give_back(struct pool *pool, struct job *job) {
+  if (!job->small) {
+    free(job);
+    return;
+  }
+  job->next = pool->spare;
+  pool->spare = job;
+}
+
+static void enqueue(struct pool *pool, struct job *job) {
+  unsigned index = bucket_of(job);
+  struct bucket *bucket = &pool->buckets[index];
+  job->next = NULL;
+  if (bucket->tail == NULL) bucket->head = job;
+  else bucket->tail->next = job;
+  bucket->tail = job;
+  pool->nonempty |= UINT64_C(1) << index;
+}
+
+int pool_submit(struct pool *pool, struct job *jobs) {
+  int answer = 0;
+  int count = 0;
+  for (struct job *job = jobs; job != NULL; job = job->next) count++;
+  pthread_mutex_lock(&pool->lock);
+  for (int lacking = count - pool->idle; lacking > 0 && pool->started < pool->wanted; lacking--) {
+    answer = start_thread(pool);
+    if (answer < 0) break;
+  }
+  /* One thread is enough to go on; a refusal counts only when there is none at all. */
+  if (pool->started > 0) {
+    answer = 0;
+    for (struct job *job = jobs, *next; job != NULL; job = next) {
+      next = job->next;
+      enqueue(pool, job);
+    }
+    if (count == 1) pthread_cond_signal(&pool->work);
+    else pthread_cond_broadcast(&pool->work);
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return answer;
+}
+
+struct job *pool_take_done(struct pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  struct job *done = pool->done_head;
+  pool->done_head = NULL;
+  pool->done_tail = NULL;
+  pool->wake_pending = 0;
+  pthread_mutex_unlock(&pool->lock);
+  return done;
+}
+
+static void free_all(struct job *job) {
+  while (job != NULL) {
+    struct job *next = job->next;
+    free(job);
+    job = next;
+  }
+}
+
+void pool_stop(struct pool *pool) {
+  join_all(pool);
+  for (unsigned index = 0; index < BUCKET_COUNT; index++) free_all(pool->buckets[index].head);
+  free_all(pool->done_head);
+  free_all(pool->spare);
+  pthread_cond_destroy(&pool->work);
+  pthread_mutex_destroy(&pool->lock);
+  free(pool);
+}

@@ -1,0 +1,49 @@
+/*
+ * Own worker threads, never libuv's: a sync that takes a second must not hold up fs.readFile.
+ *
+ * Invariants: 1. A job runs whole on one thread; jobs of one descriptor start in order of arrival.
+ *             2. One descriptor never holds every thread (unless there is only one), and descriptors
+ *                take turns: a hundred syncs of one file let a read of another through.
+ *             3. `wake` is called at most once between two calls of pool_take_done.
+ *             4. After pool_stop no thread of the pool exists and no system call is under way.
+ */
+#ifndef HOLDFAST_POOL_H
+#define HOLDFAST_POOL_H
+
+#include <stdint.h>
+
+#include "rows.h"
+
+#define POOL_THREADS_MAX 64
+
+struct job {
+  struct job *next;
+  uint32_t count;      /* operations, one linked run */
+  uint32_t view_count; /* room in `views` */
+  int small;           /* kept for reuse when given back */
+  struct operation *operations;
+  int64_t *results;
+  struct iovec *views;
+};
+
+struct pool;
+
+struct pool *pool_create(int threads, void (*wake)(void *), void *wake_argument);
+void pool_set_threads(struct pool *pool, int threads);
+int pool_threads(const struct pool *pool);
+
+/* A job with room for `count` operations and `view_count` views; NULL when memory is out. */
+struct job *pool_take_job(struct pool *pool, uint32_t count, uint32_t view_count);
+void pool_give_back(struct pool *pool, struct job *job);
+
+/* Hands a list of jobs over; threads start as they are needed. -errno when there is not one thread
+ * to be had: the jobs are then still the caller's. */
+int pool_submit(struct pool *pool, struct job *jobs);
+
+/* The finished jobs, oldest first; NULL when there are none. */
+struct job *pool_take_done(struct pool *pool);
+
+/* Drops what has not started, waits for what has, joins every thread, frees the pool. */
+void pool_stop(struct pool *pool);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * The submission ABI: one row asks for one system call.
+ *
+ * TypeScript fills rows in a typed array and crosses the border once per batch; src/engine/rows.ts
+ * names the same layout and the same codes, and test/abi.test.ts holds the two against each other.
+ *
+ * Invariants: 1. A row is 64 bytes and has no pointers: views and paths arrive beside it.
+ *             2. A result is >= 0 (done) or -errno (refused); nothing else crosses back.
+ *             3. Rows whose `link` is set run before the next one, on one thread, and the run stops
+ *                at the first refusal or short transfer: the rest answer -ECANCELED.
+ */
+#ifndef HOLDFAST_ROWS_H
+#define HOLDFAST_ROWS_H
+
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum row_code {
+  ROW_NOP = 0,
+  ROW_READ = 1,
+  ROW_WRITE = 2,
+  ROW_SYNC = 3,
+  ROW_SYNC_DATA = 4,
+  ROW_OPEN = 5,
+  ROW_CLOSE = 6,
+  ROW_STAT = 7,
+  ROW_TRUNCATE = 8,
+  ROW_RENAME = 9,
+  ROW_UNLINK = 10,
+  ROW_LINK = 11,
+  ROW_SET_MODE = 12,
+  ROW_SET_OWNER = 13,
+  ROW_SEEK = 14,
+  ROW_READ_LINK = 15,
+  ROW_LIST_ATTRIBUTES = 16,
+  ROW_GET_ATTRIBUTE = 17,
+  ROW_SET_ATTRIBUTE = 18,
+  ROW_SET_TIMES = 19,
+  ROW_SET_STATUS_FLAGS = 20,
+  ROW_LOCK = 21,
+  ROW_READ_ENTRIES = 22,
+  ROW_CODE_COUNT
+};
+
+/* `flags` of ROW_READ and ROW_WRITE. */
+#define TRANSFER_IS_VECTORED 1 /* the vectored call even for one view */
+#define TRANSFER_APPENDS 2     /* at the end of the file, wherever that is by then */
+
+/* In `fd` and `fd2`: the descriptor that the latest ROW_OPEN of this run answered. */
+#define FD_OPENED_IN_RUN (-1000)
+
+struct row {
+  uint8_t code;
+  uint8_t link;
+  uint16_t view_count; /* 0: no payload; 1: the payload is one view; else an array of views */
+  int32_t slot;        /* names the row in its completion */
+  int32_t fd;
+  int32_t fd2;
+  int32_t flags;
+  int32_t mode;
+  double offset; /* bytes; -1: the descriptor's own position */
+  double length; /* bytes a transfer must move for its run to go on; ROW_TRUNCATE: the new size */
+  double result; /* written when rows are performed on the calling thread */
+  double spare[2];
+};
+
+_Static_assert(sizeof(struct row) == 64, "src/engine/rows.ts reckons with 64 bytes a row");
+
+/* A row with the memory it names. `views` are borrowed: TypeScript keeps them alive until the
+ * completion is delivered. A path is a view that ends in NUL. */
+struct operation {
+  struct row row;
+  const struct iovec *views;
+};
+
+/* Performs `count` linked operations in order; writes `count` results. */
+void run_operations(const struct operation *operations, uint32_t count, int64_t *results);
+
+#endif

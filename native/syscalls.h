@@ -1,0 +1,42 @@
+/*
+ * One system call per function: the result, or -errno. EINTR is retried, except by close(2), whose
+ * descriptor is gone all the same (man 2 close). Nothing here decides anything.
+ */
+#ifndef HOLDFAST_SYSCALLS_H
+#define HOLDFAST_SYSCALLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+int64_t sys_read(int fd, void *data, size_t length, double offset);
+int64_t sys_readv(int fd, const struct iovec *views, int count, double offset);
+int64_t sys_write(int fd, const void *data, size_t length, double offset);
+int64_t sys_writev(int fd, const struct iovec *views, int count, double offset);
+int64_t sys_append(int fd, const struct iovec *views, int count);
+int64_t sys_sync(int fd);
+int64_t sys_sync_data(int fd);
+int64_t sys_open(int directory, const char *path, int flags, int mode);
+int64_t sys_close(int fd);
+int64_t sys_stat(int directory, const char *path, int flags, void *statx_out);
+int64_t sys_truncate(int fd, double length);
+int64_t sys_rename(int directory, const char *source, int target_directory, const char *target,
+                   unsigned flags);
+int64_t sys_unlink(int directory, const char *path, int flags);
+int64_t sys_link(int directory, const char *source, int target_directory, const char *target,
+                 int flags);
+int64_t sys_set_mode(int fd, int mode);
+int64_t sys_set_owner(int fd, int user, int group);
+int64_t sys_seek(int fd, double offset, int whence);
+int64_t sys_read_link(int directory, const char *path, void *out, size_t capacity);
+int64_t sys_list_attributes(int directory, const char *path, void *out, size_t capacity);
+int64_t sys_get_attribute(int directory, const char *path, const char *name, void *out,
+                          size_t capacity);
+int64_t sys_set_attribute(int fd, const char *name, const void *value, size_t length);
+int64_t sys_set_times(int fd, const int64_t seconds_and_nanoseconds[4]);
+int64_t sys_set_status_flags(int fd, int flags);
+int64_t sys_lock(int fd, int operation);
+int64_t sys_read_entries(int fd, void *out, size_t capacity);
+int sys_view_count_max(void);
+
+#endif

@@ -1,0 +1,202 @@
+/**
+ * How operations run: on the calling thread, on threads of our own, or through `node:fs`. Chooses
+ * once, says why, and drives the steps of everything above it, waiting or not, with one piece of
+ * code.
+ *
+ * Invariants: 1. A waiter is told exactly once, and never from inside `submit`.
+ *             2. Memory of an operation is referenced until its waiter has been told.
+ *             3. Steps interrupted by an abort still do what their `finally` asks.
+ * Not promised: order between runs; it is the submitter's to link or to wait.
+ * Source: io_uring(7) for runs of linked operations; DESIGN of the submission ABI in ARCHITECTURE
+ */
+import { PoolEngine } from './engine/pool.js';
+import { PortableEngine } from './engine/portable.js';
+import { type Engine, type EngineName, type EngineStats, type Waiter } from './engine/contract.js';
+import { AbortError, invalidType, invalidValue, outOfRange } from './errors.js';
+import { type Operation, capabilitiesOf, environment, loadAddon } from './platform.js';
+
+export { Counters } from './engine/contract.js';
+export type { Engine, EngineName, EngineStats, Waiter };
+
+const THREADS_DEFAULT = 4;
+const THREADS_MAX = 64;
+
+export interface EngineOptions {
+  /** `auto` takes the best there is; a name forces one. Default `auto`. */
+  readonly engine?: 'auto' | EngineName;
+  /** Threads of the pool: 1 to 64. Default 4. */
+  readonly threads?: number;
+}
+
+let pool: PoolEngine | undefined;
+let portable: PortableEngine | undefined;
+let chosen: Engine | undefined;
+let threadsWanted = THREADS_DEFAULT;
+
+function poolEngine(reason: string): PoolEngine | undefined {
+  const state = loadAddon();
+  if (state.addon === undefined) return undefined;
+  pool ??= new PoolEngine(state.addon, capabilitiesOf(state), threadsWanted, reason);
+  return pool;
+}
+
+function portableEngine(reason: string): PortableEngine {
+  const absent = { addon: undefined, reason: `the portable engine uses node:fs alone: ${reason}` };
+  portable ??= new PortableEngine(capabilitiesOf(absent), reason);
+  return portable;
+}
+
+/** The engine of a name. Errors: `TypeError` for an unknown name, and for one absent here. */
+export function engineNamed(name: unknown, argument = 'engine'): Engine {
+  if (name === 'auto') return choose();
+  if (name === 'portable') return portableEngine('it was asked for');
+  if (name === 'pool') {
+    const engine = poolEngine('it was asked for');
+    if (engine !== undefined) return engine;
+    throw invalidValue(argument, `an engine that is here (${loadAddon().reason})`, name);
+  }
+  throw invalidValue(argument, "'auto', 'pool' or 'portable'", name);
+}
+
+function choose(): Engine {
+  const state = loadAddon();
+  return poolEngine(state.reason) ?? portableEngine(state.reason);
+}
+
+/**
+ * The engine that doors use when none is named: `HOLDFAST_ENGINE` in the environment, else the
+ * best there is.
+ *
+ * Errors: `TypeError` when the environment names an engine that is not here.
+ */
+export function defaultEngine(): Engine {
+  chosen ??= engineNamed(environment.forcedEngine ?? 'auto', 'HOLDFAST_ENGINE');
+  return chosen;
+}
+
+/**
+ * Sets the default engine and its threads for this process (in a worker: for that worker). Files
+ * that are open keep theirs.
+ *
+ * Errors: `TypeError`, `RangeError` for what cannot be had; nothing is changed then.
+ */
+export function configure(options: EngineOptions): void {
+  if (typeof options !== 'object' || options === null) {
+    throw invalidType('options', 'an object', options);
+  }
+  const { engine, threads } = options;
+  if (threads !== undefined) checkThreads(threads);
+  const next = engine === undefined ? undefined : engineNamed(engine);
+  if (threads !== undefined) {
+    threadsWanted = threads;
+    pool?.setThreads(threads);
+  }
+  if (next !== undefined) chosen = next;
+}
+
+function checkThreads(threads: unknown): void {
+  if (typeof threads !== 'number') throw invalidType('threads', 'a number', threads);
+  if (!Number.isInteger(threads) || threads < 1 || threads > THREADS_MAX) {
+    throw outOfRange('threads', `an integer from 1 to ${THREADS_MAX}`, threads);
+  }
+}
+
+/** An engine given as an option, or the default. Errors: `TypeError` for anything else. */
+export function engineOf(engine: Engine | undefined): Engine {
+  if (engine === undefined) return defaultEngine();
+  if (typeof engine !== 'object' || engine === null || typeof engine.submit !== 'function') {
+    throw invalidType('options.engine', 'an engine', engine);
+  }
+  return engine;
+}
+
+/** What a door does, run by run: yields the head of each, finds the results in it. */
+export type Steps<T> = Generator<Operation, T, void>;
+
+/** Drives steps on the calling thread. */
+export function driveSync<T>(engine: Engine, steps: Steps<T>): T {
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) return step.value;
+    engine.perform(step.value);
+  }
+}
+
+/**
+ * Drives steps without blocking the loop. An abort takes effect between two runs: memory the
+ * kernel may still use is never given back early. `onEnd` is called once, before the promise
+ * settles.
+ *
+ * Errors: what the steps throw; `AbortError` after an abort.
+ */
+export function drive<T>(
+  engine: Engine,
+  steps: Steps<T>,
+  signal?: AbortSignal,
+  onEnd?: () => void,
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    new Drive(engine, steps, { signal, onEnd, resolve, reject }).settle();
+  });
+}
+
+interface Outcome<T> {
+  readonly signal: AbortSignal | undefined;
+  readonly onEnd: (() => void) | undefined;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+class Drive<T> implements Waiter {
+  readonly #engine: Engine;
+  readonly #steps: Steps<T>;
+  readonly #outcome: Outcome<T>;
+  #isAborted = false;
+
+  constructor(engine: Engine, steps: Steps<T>, outcome: Outcome<T>) {
+    this.#engine = engine;
+    this.#steps = steps;
+    this.#outcome = outcome;
+  }
+
+  settle(): void {
+    try {
+      const step = this.#next();
+      if (step.done !== true) {
+        this.#engine.submit(step.value, this);
+        return;
+      }
+      this.#outcome.onEnd?.();
+      this.#outcome.resolve(step.value);
+    } catch (error) {
+      this.#outcome.onEnd?.();
+      this.#outcome.reject(error);
+    }
+  }
+
+  #next(): IteratorResult<Operation, T> {
+    const { signal } = this.#outcome;
+    if (signal === undefined || !signal.aborted || this.#isAborted) return this.#steps.next();
+    this.#isAborted = true;
+    return this.#steps.throw(new AbortError(signal.reason));
+  }
+}
+
+/** Work that takes turns by key: the next begins when the one before has ended, either way. */
+export class Turns<K> {
+  readonly #last: Map<K, Promise<unknown>> = new Map();
+
+  isTaken(key: K): boolean {
+    return this.#last.has(key);
+  }
+
+  take<T>(key: K, work: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(key);
+    const mine = before === undefined ? work() : before.then(work, work);
+    this.#last.set(key, mine);
+    const forget = (): void => {
+      if (this.#last.get(key) === mine) this.#last.delete(key);
+    };
+    mine.then(forget, forget);
+    return mine;
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * The engine over the addon: system calls on the calling thread, or on threads of our own. Rows of
+ * one tick cross together.
+ */
+import {
+  type Addon,
+  type Capabilities,
+  Code,
+  type Operation,
+  decodeEntries,
+  decodeStat,
+  errnoOf,
+} from '../platform.js';
+import { Counters, type Engine, type EngineStats, type Waiter, countRun } from './contract.js';
+import { ROW_BYTES, Rows } from './rows.js';
+
+const BATCH_ROWS = 1024;
+const SYNC_ROWS = 32;
+const COMPLETIONS_MAX = 1024;
+
+/** What Stat and ReadEntries answer in memory becomes what `Operation` promises. */
+function decode(operation: Operation): void {
+  if (operation.result < 0 || operation.out === undefined) return;
+  if (operation.code === Code.Stat) operation.stat = decodeStat(operation.out);
+  else if (operation.code === Code.ReadEntries) {
+    operation.names = decodeEntries(operation.out, operation.result);
+  }
+}
+
+function needsMemory(operation: Operation): void {
+  if (operation.code === Code.Stat) operation.out ??= new Uint8Array(256);
+}
+
+/** Threads of our own, fed with rows. */
+export class PoolEngine implements Engine {
+  readonly name = 'pool';
+  readonly reason: string;
+  readonly viewCountMax: number;
+  readonly capabilities: Capabilities;
+  readonly #addon: Addon;
+  readonly #rows = new Rows(BATCH_ROWS);
+  readonly #syncRows = new Rows(SYNC_ROWS);
+  readonly #completions = new Float64Array(COMPLETIONS_MAX * 2);
+  readonly #counters = new Counters();
+  /* By slot: what is in flight. `#payloads` is what keeps its memory alive for the kernel. */
+  readonly #operations: (Operation | undefined)[] = [];
+  readonly #payloads: unknown[] = [];
+  readonly #waiters: (Waiter | undefined)[] = [];
+  readonly #free: number[] = [];
+  readonly #syncPayloads: unknown[] = [];
+  readonly #heads: Operation[] = [];
+  readonly #cancelled = errnoOf('ECANCELED');
+  readonly #flush = (): void => this.#submitRows();
+  #filled = 0;
+  #threads: number;
+
+  constructor(addon: Addon, capabilities: Capabilities, threads: number, reason: string) {
+    if (addon.rowBytes !== ROW_BYTES) throw new RangeError('the addon has other rows');
+    this.#addon = addon;
+    this.#threads = threads;
+    this.reason = reason;
+    this.capabilities = capabilities;
+    this.viewCountMax = addon.viewCountMax;
+    const deliver = (count: number): void => this.#deliver(count);
+    addon.attach(this.#rows.bytes, this.#syncRows.bytes, this.#completions, deliver, threads);
+  }
+
+  get threads(): number {
+    return this.#threads;
+  }
+
+  /** Waits for what is under way when there are to be fewer. */
+  setThreads(threads: number): void {
+    this.#addon.setThreads(threads);
+    this.#threads = threads;
+  }
+
+  perform(head: Operation): void {
+    let count = 0;
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      needsMemory(at);
+      this.#syncPayloads[count] = this.#syncRows.fill(count, count, at);
+      count++;
+    }
+    this.#addon.perform(count, this.#syncPayloads);
+    this.#syncPayloads.fill(undefined);
+    let index = 0;
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      at.result = this.#syncRows.result(index++);
+      decode(at);
+    }
+    countRun(this.#counters, head);
+  }
+
+  performTransfer(code: Code, fd: number, view: Uint8Array, offset: number): number {
+    const length = view.byteLength;
+    this.#syncRows.fillTransfer(code, fd, length, offset);
+    this.#addon.performView(view);
+    const result = this.#syncRows.result(0);
+    this.#counters.countTransfer(code, false, length, result);
+    return result;
+  }
+
+  submit(head: Operation, waiter: Waiter): void {
+    let count = 0;
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) count++;
+    if (this.#filled + count > BATCH_ROWS) this.#submitRows();
+    if (this.#filled === 0) queueMicrotask(this.#flush);
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      needsMemory(at);
+      const slot = this.#free.pop() ?? this.#operations.length;
+      this.#operations[slot] = at;
+      this.#waiters[slot] = at.next === undefined ? waiter : undefined;
+      this.#payloads[slot] = this.#rows.fill(this.#filled, slot, at);
+      this.#filled++;
+    }
+    this.#heads.push(head);
+  }
+
+  #submitRows(): void {
+    const count = this.#filled;
+    if (count === 0) return;
+    this.#filled = 0;
+    const answer = this.#addon.submit(count, this.#payloads);
+    const heads = answer < 0 ? this.#heads.slice() : [];
+    this.#heads.length = 0;
+    for (const head of heads) this.#refuse(head, answer);
+  }
+
+  /* Nothing of the batch was taken: no thread or no memory to be had. */
+  #refuse(head: Operation, errno: number): void {
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      const slot = this.#operations.indexOf(at);
+      this.#settle(slot, at === head ? errno : this.#cancelled);
+    }
+  }
+
+  #deliver(count: number): void {
+    for (let index = 0; index < count; index++) {
+      const slot = this.#completions[2 * index] as number;
+      this.#settle(slot, this.#completions[2 * index + 1] as number);
+    }
+  }
+
+  #settle(slot: number, result: number): void {
+    const operation = this.#operations[slot] as Operation;
+    const waiter = this.#waiters[slot];
+    this.#operations[slot] = undefined;
+    this.#payloads[slot] = undefined;
+    this.#waiters[slot] = undefined;
+    this.#free.push(slot);
+    operation.result = result;
+    decode(operation);
+    if (result !== this.#cancelled) this.#counters.count(operation);
+    waiter?.settle();
+  }
+
+  stats(): EngineStats {
+    return this.#counters.stats();
+  }
+}

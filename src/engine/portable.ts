@@ -1,0 +1,85 @@
+/** The engine over `node:fs` alone. */
+import {
+  type Capabilities,
+  Code,
+  FD_OPENED_IN_RUN,
+  type Operation,
+  errnoOf,
+  portablePlatform,
+} from '../platform.js';
+import { type Engine, type EngineStats, type Waiter, Counters } from './contract.js';
+
+/** Invariant 2 of the waist: what a run does after each of its operations. */
+export function runGoesOn(operation: Operation): boolean {
+  if (operation.result < 0) return false;
+  const transfers = operation.code === Code.Read || operation.code === Code.Write;
+  return !transfers || operation.result === operation.length;
+}
+
+function cancelRest(after: Operation): void {
+  for (let rest = after.next; rest !== undefined; rest = rest.next) {
+    rest.result = errnoOf('ECANCELED');
+  }
+}
+
+/* Where a run left off: the descriptor it opened. */
+interface Run {
+  opened: number;
+}
+
+function descriptorFor(operation: Operation, run: Run): number {
+  return operation.fd === FD_OPENED_IN_RUN ? run.opened : operation.fd;
+}
+
+/** `node:fs`, with the meaning of every other engine. */
+export class PortableEngine implements Engine {
+  readonly name = 'portable';
+  readonly reason: string;
+  readonly viewCountMax: number = portablePlatform.viewCountMax;
+  readonly capabilities: Capabilities;
+  readonly #counters = new Counters();
+
+  constructor(capabilities: Capabilities, reason: string) {
+    this.capabilities = capabilities;
+    this.reason = reason;
+  }
+
+  get threads(): number {
+    return 0;
+  }
+
+  perform(head: Operation): void {
+    const run: Run = { opened: errnoOf('EBADF') };
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      at.result = portablePlatform.perform(at, descriptorFor(at, run));
+      this.#counters.count(at);
+      if (at.code === Code.Open) run.opened = at.result;
+      if (!runGoesOn(at)) {
+        cancelRest(at);
+        return;
+      }
+    }
+  }
+
+  submit(head: Operation, waiter: Waiter): void {
+    this.#step(head, { opened: errnoOf('EBADF') }, waiter);
+  }
+
+  #step(operation: Operation, run: Run, waiter: Waiter): void {
+    portablePlatform.start(operation, descriptorFor(operation, run), (result) => {
+      operation.result = result;
+      this.#counters.count(operation);
+      if (operation.code === Code.Open) run.opened = result;
+      if (!runGoesOn(operation)) cancelRest(operation);
+      else if (operation.next !== undefined) {
+        this.#step(operation.next, run, waiter);
+        return;
+      }
+      waiter.settle();
+    });
+  }
+
+  stats(): EngineStats {
+    return this.#counters.stats();
+  }
+}

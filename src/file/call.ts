@@ -1,0 +1,18 @@
+/** One operation on an open file, counted, its refusal an error. */
+import { type Steps } from '../engine.js';
+import { type Operation, codeName, refusal } from '../platform.js';
+import type { Target } from './transfer.js';
+
+/** Performs one operation on the target. Errors: `IoError`. */
+export function* callSteps(target: Target, operation: Operation, action: string): Steps<void> {
+  operation.fd = target.fd;
+  yield operation;
+  target.counters.count(operation);
+  if (operation.result >= 0) return;
+  throw refusal(operation.result, {
+    action,
+    syscall: codeName(operation.code),
+    path: target.path,
+    step: codeName(operation.code),
+  });
+}

@@ -1,0 +1,139 @@
+/** The one transfer loop: short calls are resumed here and nowhere else. */
+import { type Sequence, Window } from '../buffers.js';
+import { type Counters, type Engine, type Steps } from '../engine.js';
+import { AbortError, IoError } from '../errors.js';
+import { Code, Operation, refusal } from '../platform.js';
+import type { Latch } from './latch.js';
+
+/** What a transfer moves bytes to or from. */
+export interface Target {
+  readonly engine: Engine;
+  readonly latch: Latch;
+  readonly counters: Counters;
+  readonly path: string | undefined;
+  readonly fd: number;
+}
+
+export interface TransferOptions {
+  readonly code: typeof Code.Read | typeof Code.Write;
+  /** Bytes; -1 is the descriptor's own position. */
+  readonly offset: number;
+  /** False: one system call, which may do part. */
+  readonly isWhole: boolean;
+  /** A call already made for the first bytes, and what it answered. */
+  readonly firstResult?: number;
+}
+
+/**
+ * A sequence on its way, as a step machine: `next` prepares a call, `take` reads its result, until
+ * `next` answers `undefined`.
+ *
+ * Errors: `take` throws `IoError` with `bytesDone`; an EIO from a write trips the latch, since the
+ * extent of what was written is unknown then.
+ */
+export class Transfer {
+  readonly operation: Operation;
+  readonly #target: Target;
+  readonly #window: Window;
+  readonly #options: TransferOptions;
+  #isEnded = false;
+
+  constructor(target: Target, sequence: Sequence, options: TransferOptions) {
+    const direction = options.code === Code.Write ? 'gather' : 'scatter';
+    this.#target = target;
+    this.#options = options;
+    this.#window = new Window(sequence, target.engine.viewCountMax, direction);
+    this.operation = new Operation(options.code);
+    this.operation.fd = target.fd;
+  }
+
+  get bytesDone(): number {
+    return this.#window.done;
+  }
+
+  /** The next call, or `undefined` when there is none. */
+  next(): Operation | undefined {
+    if (this.#isEnded || this.#window.isDone) {
+      this.#window.release();
+      return undefined;
+    }
+    const { offset } = this.#options;
+    this.#window.fill();
+    const { operation } = this;
+    operation.payload = this.#window.payload;
+    operation.length = this.#window.bytes;
+    operation.offset = offset < 0 ? -1 : offset + this.#window.done;
+    return operation;
+  }
+
+  /** Reads the result of the call. */
+  take(): void {
+    const { operation } = this;
+    const vectored = Array.isArray(operation.payload);
+    const { counters } = this.#target;
+    counters.countTransfer(operation.code, vectored, operation.length, operation.result);
+    this.resume(operation.result);
+  }
+
+  /** Goes on after a call that answered `result`. */
+  resume(result: number): void {
+    if (result < 0) throw this.#refused(result);
+    if (result > 0) this.#window.consume(result);
+    else if (this.#options.code === Code.Write) throw this.#wroteNothing();
+    this.#isEnded = result === 0 || !this.#options.isWhole;
+  }
+
+  /** Lets go of what the transfer holds when it does not come to its end. */
+  release(): void {
+    this.#window.release();
+  }
+
+  #action(): string {
+    const { offset, code } = this.#options;
+    const verb = code === Code.Read ? 'read' : 'write';
+    const place = offset < 0 ? '' : ` at offset ${offset}`;
+    return `${verb} ${this.#window.byteLength} bytes${place}`;
+  }
+
+  #refused(result: number): IoError {
+    const { offset, code } = this.#options;
+    const error = refusal(result, {
+      action: this.#action(),
+      syscall: code === Code.Read ? 'read' : 'write',
+      path: this.#target.path,
+      offset: offset < 0 ? undefined : offset,
+      bytesDone: this.#window.done,
+      step: code === Code.Read ? 'read' : 'write',
+    });
+    const isUnknownExtent = code === Code.Write && error.kind === 'io';
+    return isUnknownExtent ? this.#target.latch.trip(error) : error;
+  }
+
+  #wroteNothing(): IoError {
+    return new IoError({
+      action: this.#action(),
+      code: 'EIO',
+      syscall: 'write',
+      path: this.#target.path,
+      offset: this.#options.offset,
+      bytesDone: this.#window.done,
+      step: 'write',
+      words: 'the system accepted no byte and gave no reason',
+    });
+  }
+}
+
+/** Drives a transfer to its end and answers the bytes moved. */
+export function* transferSteps(transfer: Transfer): Steps<number> {
+  try {
+    for (let call = transfer.next(); call !== undefined; call = transfer.next()) {
+      yield call;
+      transfer.take();
+    }
+    return transfer.bytesDone;
+  } catch (error) {
+    transfer.release();
+    if (error instanceof AbortError) throw new AbortError(error.cause, transfer.bytesDone);
+    throw error;
+  }
+}

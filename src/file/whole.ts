@@ -1,0 +1,40 @@
+/** Reading a whole file, whatever its size says. */
+import { type Steps } from '../engine.js';
+import { IoError } from '../errors.js';
+import { Code, type FileStat, Operation } from '../platform.js';
+import { callSteps } from './call.js';
+import { type Target, Transfer, transferSteps } from './transfer.js';
+
+const GROWTH_BYTES = 65536;
+
+function room(bytes: number, path: string | undefined): Uint8Array {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    const words = `${bytes} bytes do not fit in one buffer`;
+    throw new IoError({ action: 'read the whole file', path, code: 'EFBIG', words, cause });
+  }
+}
+
+function* fill(file: Target, view: Uint8Array, offset: number): Steps<number> {
+  const sequence = { views: [view], byteLength: view.byteLength };
+  const options = { code: Code.Read, offset, isWhole: true };
+  return yield* transferSteps(new Transfer(file, sequence, options));
+}
+
+/** Reads to the end: files under /proc say 0 and have bytes; others grow while they are read. */
+export function* readAllSteps(file: Target): Steps<Uint8Array> {
+  const stat = new Operation(Code.Stat);
+  yield* callSteps(file, stat, 'inspect the file');
+  const { size } = stat.stat as FileStat;
+  let bytes = room(size + 1, file.path);
+  let length = 0;
+  for (;;) {
+    const moved = yield* fill(file, bytes.subarray(length), length);
+    length += moved;
+    if (length < bytes.byteLength) return bytes.subarray(0, length);
+    const larger = room(bytes.byteLength + Math.max(GROWTH_BYTES, bytes.byteLength), file.path);
+    larger.set(bytes);
+    bytes = larger;
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * THE WAIST: what the library asks of the world, and who answers. An `Operation` is one system
+ * call asked for; the addon answers it natively, `node:fs` answers it portably, a simulated disk
+ * answers it from memory. Hides operating systems, descriptors of directories and errno numbers.
+ *
+ * Invariants: 1. An operation's `result` is >= 0 or -errno; nobody above the engine sees it bare.
+ *             2. A run of operations linked by `next` stops at the first refusal or short
+ *                transfer; the rest answer -ECANCELED.
+ *             3. What only the addon can do is a capability, absent with a reason.
+ *             4. Time and chance come from here, so that a simulated world can have its own.
+ * Not promised: that a variant has every operation: a missing one answers -ENOSYS.
+ * Source: man 2 of each call; Node's fs documentation
+ */
+export { type Addon, type AddonState, loadAddon } from './platform/native.js';
+export {
+  APPENDS,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  FD_OPENED_IN_RUN,
+  GET_POSITION,
+  LOCK_EXCLUSIVE_NOW,
+  OpenFlag,
+  RENAME_NOREPLACE,
+  decodeEntries,
+  decodeStat,
+} from './platform/linux.js';
+export { errnoOf, refusal, type RefusalContext } from './platform/errno.js';
+export { type PathLike, Place, placeOf } from './platform/paths.js';
+export { portablePlatform } from './platform/portable.js';
+export {
+  Code,
+  type FileKind,
+  type FileStat,
+  Operation,
+  codeName,
+  linked,
+} from './platform/operation.js';
+export { type Capabilities, type Capability, capabilitiesOf } from './platform/capabilities.js';
+export { environment, now, randomName } from './platform/surroundings.js';

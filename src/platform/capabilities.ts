@@ -1,0 +1,35 @@
+/** What this process can do, and why not. */
+import type { AddonState } from './native.js';
+
+export type Capability =
+  | 'native-calls'
+  | 'one-job-runs'
+  | 'held-directories'
+  | 'attributes'
+  | 'rename-without-replacing'
+  | 'append-in-place'
+  | 'status-flags'
+  | 'locks'
+  | 'directory-sync'
+  | 'owner';
+
+/** `true`, or the reason why not. */
+export type Capabilities = Readonly<Record<Capability, true | string>>;
+
+/** The table for a process with this addon, or without one. */
+export function capabilitiesOf(addon: AddonState): Capabilities {
+  const native: true | string = addon.addon !== undefined ? true : addon.reason;
+  const unix = process.platform !== 'win32';
+  return {
+    'native-calls': native,
+    'one-job-runs': native,
+    'held-directories': native,
+    attributes: native,
+    'rename-without-replacing': native,
+    'append-in-place': native,
+    'status-flags': native,
+    locks: native,
+    'directory-sync': unix ? true : 'node:fs cannot open directories on Windows',
+    owner: unix ? true : 'Windows has no owner numbers',
+  };
+}

@@ -1,0 +1,49 @@
+/** Numbers of refusals to names, and names to `IoError`: the one place where that happens. */
+import { constants } from 'node:os';
+import { getSystemErrorMap } from 'node:util';
+import { type DurableState, IoError } from '../errors.js';
+
+/* EDQUOT and EREMOTEIO have no name in libuv 1.48 (util.getSystemErrorName(-122) throws). */
+const ADDED_ON_LINUX: Readonly<Record<string, number>> = { EREMOTEIO: -121, EDQUOT: -122 };
+
+let names: Map<number, string> | undefined;
+let numbers: Map<string, number> | undefined;
+
+function fillTables(): void {
+  names = new Map();
+  numbers = new Map();
+  if (process.platform === 'linux') {
+    for (const [name, number] of Object.entries(constants.errno)) names.set(-number, name);
+    for (const [name, number] of Object.entries(ADDED_ON_LINUX)) names.set(number, name);
+  }
+  for (const [number, [name]] of getSystemErrorMap()) names.set(number, name);
+  for (const [number, name] of names) numbers.set(name, number);
+}
+
+function nameOf(errno: number): string {
+  if (names === undefined) fillTables();
+  return names?.get(errno) ?? `ERRNO_${-errno}`;
+}
+
+/** The negative number of a code on this system; -1 for one it does not have. */
+export function errnoOf(code: string): number {
+  if (numbers === undefined) fillTables();
+  return numbers?.get(code) ?? -1;
+}
+
+export interface RefusalContext {
+  readonly action: string;
+  readonly syscall?: string | undefined;
+  readonly path?: string | undefined;
+  readonly dest?: string | undefined;
+  readonly offset?: number | undefined;
+  readonly bytesDone?: number | undefined;
+  readonly step?: string | undefined;
+  readonly durable?: DurableState | undefined;
+  readonly cause?: unknown;
+}
+
+/** The error for a result below 0. */
+export function refusal(errno: number, context: RefusalContext): IoError {
+  return new IoError({ ...context, code: nameOf(errno), errno });
+}

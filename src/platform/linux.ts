@@ -1,0 +1,112 @@
+/** Linux' numbers and the layouts its calls answer in. */
+import { constants } from 'node:fs';
+import type { FileKind, FileStat } from './operation.js';
+
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const RENAME_NOREPLACE = 1;
+/** flock(2): LOCK_EX | LOCK_NB. */
+export const LOCK_EXCLUSIVE_NOW = 6;
+/** lseek(2): SEEK_CUR. */
+export const GET_POSITION = 1;
+/** In `flags` of a Write: at the end of the file, wherever that is by then (RWF_APPEND). */
+export const APPENDS = 2;
+/** In place of a descriptor: the one that the latest Open of the same run answered. */
+export const FD_OPENED_IN_RUN = -1000;
+
+/** Flags of open(2); 0 where the system has none. */
+export const OpenFlag: Readonly<
+  Record<
+    | 'ReadOnly'
+    | 'WriteOnly'
+    | 'ReadWrite'
+    | 'Create'
+    | 'Exclusive'
+    | 'Truncate'
+    | 'Append'
+    | 'Directory'
+    | 'NoFollow'
+    | 'NonBlocking'
+    | 'DataSync'
+    | 'FullSync',
+    number
+  >
+> = {
+  ReadOnly: constants.O_RDONLY,
+  WriteOnly: constants.O_WRONLY,
+  ReadWrite: constants.O_RDWR,
+  Create: constants.O_CREAT,
+  Exclusive: constants.O_EXCL,
+  Truncate: constants.O_TRUNC,
+  Append: constants.O_APPEND,
+  Directory: constants.O_DIRECTORY ?? 0,
+  NoFollow: constants.O_NOFOLLOW ?? 0,
+  NonBlocking: constants.O_NONBLOCK ?? 0,
+  DataSync: constants.O_DSYNC ?? 0,
+  FullSync: constants.O_SYNC ?? 0,
+};
+
+const KINDS: Readonly<Record<number, FileKind>> = {
+  0o010000: 'fifo',
+  0o020000: 'character-device',
+  0o040000: 'directory',
+  0o060000: 'block-device',
+  0o100000: 'file',
+  0o120000: 'symlink',
+  0o140000: 'socket',
+};
+
+/** The kind that the type bits of a mode name. */
+export function kindOf(mode: number): FileKind {
+  return KINDS[mode & 0o170000] ?? 'unknown';
+}
+
+function millisecondsAt(view: DataView, offset: number): number {
+  const seconds = Number(view.getBigInt64(offset, true));
+  return seconds * 1000 + view.getUint32(offset + 8, true) / 1e6;
+}
+
+const STATX_BTIME = 0x800;
+
+/** Decodes struct statx (man 2 statx; linux/stat.h). Little-endian, as every CPU the addon is built for. */
+export function decodeStat(out: Uint8Array): FileStat {
+  const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
+  const mode = view.getUint16(28, true);
+  const major = BigInt(view.getUint32(136, true));
+  const minor = BigInt(view.getUint32(140, true));
+  return {
+    kind: kindOf(mode),
+    mode: mode & 0o7777,
+    links: view.getUint32(16, true),
+    user: view.getUint32(20, true),
+    group: view.getUint32(24, true),
+    inode: view.getBigUint64(32, true),
+    size: Number(view.getBigUint64(40, true)),
+    blockBytes: view.getUint32(4, true),
+    allocatedBytes: Number(view.getBigUint64(48, true)) * 512,
+    device: (major << 32n) | minor,
+    accessedMs: millisecondsAt(view, 64),
+    createdMs: view.getUint32(0, true) & STATX_BTIME ? millisecondsAt(view, 80) : undefined,
+    changedMs: millisecondsAt(view, 96),
+    modifiedMs: millisecondsAt(view, 112),
+    times: BigInt64Array.of(
+      view.getBigInt64(64, true),
+      BigInt(view.getUint32(72, true)),
+      view.getBigInt64(112, true),
+      BigInt(view.getUint32(120, true)),
+    ),
+  };
+}
+
+/** Decodes struct linux_dirent64 (man 2 getdents64): names, without `.` and `..`. */
+export function decodeEntries(out: Uint8Array, length: number): string[] {
+  const view = new DataView(out.buffer, out.byteOffset, length);
+  const bytes = Buffer.from(out.buffer, out.byteOffset, length);
+  const names: string[] = [];
+  for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
+    const end = bytes.indexOf(0, at + 19);
+    const name = bytes.toString('latin1', at + 19, end);
+    if (name !== '.' && name !== '..') names.push(name);
+  }
+  return names;
+}

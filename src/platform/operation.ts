@@ -1,0 +1,137 @@
+/** One system call asked for: the words in which every engine is spoken to. */
+import type { Place } from './paths.js';
+
+/** The codes of operations; native/rows.h has the same numbers. */
+export const Code = {
+  Nop: 0,
+  Read: 1,
+  Write: 2,
+  Sync: 3,
+  SyncData: 4,
+  Open: 5,
+  Close: 6,
+  Stat: 7,
+  Truncate: 8,
+  Rename: 9,
+  Unlink: 10,
+  Link: 11,
+  SetMode: 12,
+  SetOwner: 13,
+  Seek: 14,
+  ReadLink: 15,
+  ListAttributes: 16,
+  GetAttribute: 17,
+  SetAttribute: 18,
+  SetTimes: 19,
+  SetStatusFlags: 20,
+  Lock: 21,
+  ReadEntries: 22,
+} as const;
+export type Code = (typeof Code)[keyof typeof Code];
+
+const NAMES: readonly string[] = [
+  'nop',
+  'read',
+  'write',
+  'fsync',
+  'fdatasync',
+  'open',
+  'close',
+  'stat',
+  'ftruncate',
+  'rename',
+  'unlink',
+  'link',
+  'fchmod',
+  'fchown',
+  'lseek',
+  'readlink',
+  'listxattr',
+  'getxattr',
+  'setxattr',
+  'futimens',
+  'fcntl',
+  'flock',
+  'scandir',
+];
+
+/** The name Node's errors give the system call of a code. */
+export function codeName(code: Code): string {
+  return NAMES[code] ?? 'unknown';
+}
+
+export type FileKind =
+  | 'file'
+  | 'directory'
+  | 'symlink'
+  | 'fifo'
+  | 'socket'
+  | 'block-device'
+  | 'character-device'
+  | 'unknown';
+
+/** What a file is. Units: bytes; milliseconds since 1970, with the fraction the system keeps. */
+export interface FileStat {
+  readonly kind: FileKind;
+  readonly size: number;
+  /** Permission bits and setuid, setgid, sticky: 0 to 0o7777. */
+  readonly mode: number;
+  readonly user: number;
+  readonly group: number;
+  readonly links: number;
+  readonly inode: bigint;
+  readonly device: bigint;
+  readonly blockBytes: number;
+  readonly allocatedBytes: number;
+  readonly accessedMs: number;
+  readonly modifiedMs: number;
+  readonly changedMs: number;
+  readonly createdMs: number | undefined;
+  /** Seconds and nanoseconds of access and modification, to set them again exactly. */
+  readonly times: BigInt64Array;
+}
+
+/**
+ * One system call asked for, and its answer. Always the same shape, so that engines read it fast.
+ *
+ * Lifetime: `payload` and `out` stay referenced from here until the completion is delivered.
+ */
+export class Operation {
+  readonly code: Code;
+  fd = -1;
+  fd2 = -1;
+  flags = 0;
+  mode = 0;
+  /** Bytes; -1 is the descriptor's own position. */
+  offset = -1;
+  /** Bytes a transfer has to move for its run to go on; the new size for Truncate. */
+  length = 0;
+  /** Read, Write: the views. SetAttribute: the value. SetTimes: four 64-bit numbers. */
+  payload: Uint8Array | Uint8Array[] | undefined = undefined;
+  /** Where the answer goes for Stat, ReadLink, ListAttributes, GetAttribute, ReadEntries. */
+  out: Uint8Array | undefined = undefined;
+  place: Place | undefined = undefined;
+  place2: Place | undefined = undefined;
+  /** The name of an attribute. */
+  attribute = '';
+  next: Operation | undefined = undefined;
+  /** >= 0 or -errno; below 0 until it has been performed. */
+  result = -1;
+  stat: FileStat | undefined = undefined;
+  names: readonly string[] | undefined = undefined;
+
+  constructor(code: Code) {
+    this.code = code;
+  }
+}
+
+/** Links operations into one run and answers its head. */
+export function linked(head: Operation, ...rest: readonly Operation[]): Operation {
+  let last = head;
+  while (last.next !== undefined) last = last.next;
+  for (const operation of rest) {
+    last.next = operation;
+    last = operation;
+  }
+  return head;
+}

@@ -1,0 +1,108 @@
+/** Paths: checked once, kept as text, crossing as bytes that end in NUL. */
+import { win32 } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { invalidType, invalidValue } from '../errors.js';
+import { AT_FDCWD } from './linux.js';
+
+/** A path as Node takes it: text, the bytes of a name that is not UTF-8, or a `file:` URL. */
+export type PathLike = string | Uint8Array | URL;
+
+type TextEncoding = 'utf8' | 'latin1';
+
+/**
+ * A name, seen from a directory. Engines that have descriptors of directories use `directory` and
+ * `name`; the others use `path`, which leads to the same place while nobody moves directories.
+ *
+ * Names that are not UTF-8 are held as latin1 text, one character a byte: cutting at `/` and adding
+ * ASCII means the same there.
+ */
+export class Place {
+  readonly directory: number;
+  readonly name: string;
+  readonly path: string;
+  readonly encoding: TextEncoding;
+  #bytes: Uint8Array | undefined;
+
+  constructor(
+    path: string,
+    encoding: TextEncoding,
+    directory: number = AT_FDCWD,
+    name: string = path,
+  ) {
+    this.path = path;
+    this.encoding = encoding;
+    this.directory = directory;
+    this.name = name;
+  }
+
+  /** `name` as the system takes it, ending in NUL. */
+  get bytes(): Uint8Array {
+    this.#bytes ??= Buffer.from(`${this.name}\0`, this.encoding);
+    return this.#bytes;
+  }
+
+  /** `path` as node:fs takes it. */
+  get nodePath(): string | Buffer {
+    return this.encoding === 'utf8' ? this.path : Buffer.from(this.path, 'latin1');
+  }
+
+  /** The directory that holds the last part of the path. */
+  parent(): Place {
+    return new Place(this.#split().directory, this.encoding);
+  }
+
+  /** The last part of the path; empty where the path ends in a separator. */
+  get base(): string {
+    return this.#split().base;
+  }
+
+  /** A name inside this place, which is a directory open as `descriptor`. */
+  child(name: string, descriptor: number): Place {
+    const path = this.path.endsWith('/') ? this.path + name : `${this.path}/${name}`;
+    return new Place(path, this.encoding, descriptor, name);
+  }
+
+  /** Where a symbolic link at this place leads: nothing is normalised, `..` is the kernel's. */
+  linkTarget(text: string): Place {
+    if (text.startsWith('/') || win32Root(text) !== '') return new Place(text, this.encoding);
+    return new Place(`${this.#split().directory}/${text}`, this.encoding);
+  }
+
+  #split(): { directory: string; base: string } {
+    const root = win32Root(this.path);
+    const rest = this.path.slice(root.length);
+    const cut = Math.max(rest.lastIndexOf('/'), root === '' ? -1 : rest.lastIndexOf('\\'));
+    const base = rest.slice(cut + 1);
+    const head = root + rest.slice(0, Math.max(cut, 0));
+    if (head !== '') return { directory: head, base };
+    return { directory: cut === 0 ? '/' : '.', base };
+  }
+}
+
+function win32Root(path: string): string {
+  return process.platform === 'win32' ? win32.parse(path).root : '';
+}
+
+function textOf(bytes: Uint8Array): { text: string; encoding: TextEncoding } {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const text = buffer.toString('utf8');
+  if (Buffer.from(text, 'utf8').equals(buffer)) return { text, encoding: 'utf8' };
+  return { text: buffer.toString('latin1'), encoding: 'latin1' };
+}
+
+/**
+ * Takes an argument as a place.
+ *
+ * Errors: `TypeError` for another type, for an empty path and for one with a NUL in it.
+ */
+export function placeOf(path: PathLike, argument = 'path'): Place {
+  let text: string;
+  let encoding: TextEncoding = 'utf8';
+  if (typeof path === 'string') text = path;
+  else if (path instanceof Uint8Array) ({ text, encoding } = textOf(path));
+  else if (path instanceof URL) text = fileURLToPath(path);
+  else throw invalidType(argument, 'a string, a Uint8Array or a file: URL', path);
+  if (text === '') throw invalidValue(argument, 'a path that is not empty', text);
+  if (text.includes('\0')) throw invalidValue(argument, 'a path without NUL', text);
+  return new Place(text, encoding);
+}

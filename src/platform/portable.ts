@@ -1,0 +1,182 @@
+/**
+ * Operations by `node:fs` alone. Each code stands once, as the call and its arguments; a face that
+ * waits and a face that calls back make it from there.
+ */
+import * as fs from 'node:fs';
+import { type FileStat, Code, type Operation } from './operation.js';
+import { errnoOf } from './errno.js';
+import { kindOf } from './linux.js';
+
+type Answer = (operation: Operation, value: unknown) => number;
+
+interface Call {
+  /** `fs[name]` calls back, `fs[name + 'Sync']` waits. */
+  readonly name: string;
+  readonly arguments: readonly unknown[];
+  readonly answer: Answer;
+}
+
+const nothing: Answer = () => 0;
+const number: Answer = (_operation, value) => value as number;
+
+const bytesInto: Answer = (operation, value) => {
+  const source = value as Buffer;
+  const out = operation.out as Uint8Array;
+  out.set(source.subarray(0, out.byteLength));
+  return Math.min(source.byteLength, out.byteLength);
+};
+
+const statInto: Answer = (operation, value) => {
+  operation.stat = statOf(value as fs.BigIntStats);
+  return 0;
+};
+
+const namesInto: Answer = (operation, value) => {
+  operation.names = (value as Buffer[]).map((name) => name.toString('latin1'));
+  return 0;
+};
+
+function statOf(stat: fs.BigIntStats): FileStat {
+  const mode = Number(stat.mode);
+  const milliseconds = (nanoseconds: bigint): number => Number(nanoseconds) / 1e6;
+  const parts = (nanoseconds: bigint): [bigint, bigint] => {
+    const rest = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+    return [(nanoseconds - rest) / 1_000_000_000n, rest];
+  };
+  return {
+    kind: kindOf(mode),
+    mode: mode & 0o7777,
+    links: Number(stat.nlink),
+    user: Number(stat.uid),
+    group: Number(stat.gid),
+    inode: stat.ino,
+    device: stat.dev,
+    size: Number(stat.size),
+    blockBytes: Number(stat.blksize ?? 4096n),
+    allocatedBytes: Number(stat.blocks ?? 0n) * 512,
+    accessedMs: milliseconds(stat.atimeNs),
+    modifiedMs: milliseconds(stat.mtimeNs),
+    changedMs: milliseconds(stat.ctimeNs),
+    createdMs: stat.birthtimeNs === 0n ? undefined : milliseconds(stat.birthtimeNs),
+    times: BigInt64Array.of(...parts(stat.atimeNs), ...parts(stat.mtimeNs)),
+  };
+}
+
+function viewsOf(operation: Operation): Uint8Array[] {
+  const payload = operation.payload;
+  if (payload === undefined) return [];
+  return Array.isArray(payload) ? payload : [payload];
+}
+
+function call(name: string, args: readonly unknown[], answer: Answer = nothing): Call {
+  return { name, arguments: args, answer };
+}
+
+function secondsOf(times: BigInt64Array, index: number): number {
+  return Number(times[index] ?? 0n) + Number(times[index + 1] ?? 0n) / 1e9;
+}
+
+function statCall(operation: Operation, fd: number): Call {
+  const options = { bigint: true };
+  if (operation.place === undefined) return call('fstat', [fd, options], statInto);
+  const name = operation.flags !== 0 ? 'lstat' : 'stat';
+  return call(name, [operation.place.nodePath, options], statInto);
+}
+
+function timesCall(operation: Operation, fd: number): Call {
+  const bytes = operation.payload as Uint8Array;
+  const times = new BigInt64Array(bytes.buffer, bytes.byteOffset, 4);
+  return call('futimes', [fd, secondsOf(times, 0), secondsOf(times, 2)]);
+}
+
+/* What has no entry, node:fs does not have. */
+const CALLS: Readonly<Partial<Record<Code, (operation: Operation, fd: number) => Call>>> = {
+  [Code.Read]: (o, fd) => call('readv', [fd, viewsOf(o), positionOf(o)], number),
+  [Code.Write]: (o, fd) => call('writev', [fd, viewsOf(o), positionOf(o)], number),
+  [Code.Sync]: (_, fd) => call('fsync', [fd]),
+  [Code.SyncData]: (_, fd) => call('fdatasync', [fd]),
+  [Code.Open]: (o) => call('open', [pathOf(o), o.flags, o.mode], number),
+  [Code.Close]: (_, fd) => call('close', [fd]),
+  [Code.Stat]: statCall,
+  [Code.Truncate]: (o, fd) => call('ftruncate', [fd, o.length]),
+  [Code.Rename]: (o) => call('rename', [pathOf(o), o.place2?.nodePath]),
+  [Code.Unlink]: (o) => call('unlink', [pathOf(o)]),
+  [Code.Link]: (o) => call('link', [pathOf(o), o.place2?.nodePath]),
+  [Code.SetMode]: (o, fd) => call('fchmod', [fd, o.mode]),
+  [Code.SetOwner]: (o, fd) => call('fchown', [fd, o.flags, o.mode]),
+  [Code.ReadLink]: (o) => call('readlink', [pathOf(o), 'buffer'], bytesInto),
+  [Code.SetTimes]: timesCall,
+  [Code.ReadEntries]: (o) => call('readdir', [pathOf(o), 'buffer'], namesInto),
+};
+
+function positionOf(operation: Operation): number | null {
+  return operation.offset < 0 ? null : operation.offset;
+}
+
+function pathOf(operation: Operation): unknown {
+  return operation.place?.nodePath;
+}
+
+function callOf(operation: Operation, fd: number): Call | undefined {
+  if (operation.code === Code.Rename && operation.flags !== 0) return undefined;
+  return CALLS[operation.code]?.(operation, fd);
+}
+
+function errnoIn(error: unknown): number {
+  const { errno } = error as NodeJS.ErrnoException;
+  if (typeof errno === 'number') return errno;
+  throw error;
+}
+
+/* The descriptor's own position has no call in node:fs; Linux shows it (man 5 proc, fdinfo). */
+function positionShown(fd: number): number {
+  try {
+    const info = fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
+    const digits = /^pos:\s+(\d+)/m.exec(info)?.[1];
+    return digits === undefined ? errnoOf('ENOSYS') : Number(digits);
+  } catch {
+    return errnoOf('ENOSYS');
+  }
+}
+
+function answeredHere(operation: Operation, fd: number): number | undefined {
+  if (operation.code === Code.Nop) return 0;
+  if (operation.code === Code.Seek) return positionShown(fd);
+  return undefined;
+}
+
+type Waiting = (...values: unknown[]) => unknown;
+
+function perform(operation: Operation, fd: number): number {
+  const here = answeredHere(operation, fd);
+  if (here !== undefined) return here;
+  const wanted = callOf(operation, fd);
+  if (wanted === undefined) return errnoOf('ENOSYS');
+  const waits = (fs as unknown as Record<string, Waiting>)[`${wanted.name}Sync`] as Waiting;
+  try {
+    return wanted.answer(operation, waits(...wanted.arguments));
+  } catch (error) {
+    return errnoIn(error);
+  }
+}
+
+function start(operation: Operation, fd: number, done: (result: number) => void): void {
+  const here = answeredHere(operation, fd);
+  const wanted = here === undefined ? callOf(operation, fd) : undefined;
+  if (wanted === undefined) {
+    queueMicrotask(() => done(here ?? errnoOf('ENOSYS')));
+    return;
+  }
+  const back = (error: unknown, value: unknown): void => {
+    done(error === null ? wanted.answer(operation, value) : errnoIn(error));
+  };
+  const calls = (fs as unknown as Record<string, Waiting>)[wanted.name] as Waiting;
+  calls(...wanted.arguments, back);
+}
+
+/** `node:fs` as the world: `perform` waits, `start` calls back; both answer >= 0 or -errno. */
+export const portablePlatform: {
+  readonly viewCountMax: number;
+  readonly perform: (operation: Operation, fd: number) => number;
+  readonly start: (operation: Operation, fd: number, done: (result: number) => void) => void;
+} = { viewCountMax: 1024, perform, start };

@@ -1,0 +1,47 @@
+/** Time, chance and the process: the only doors to them. */
+import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+
+const NAME_BYTES = 16;
+const POOL_BYTES = 1024;
+let pool: Buffer | undefined;
+let poolUsed = 0;
+
+/** 128 bits nobody can foresee, as 32 hexadecimal digits: for names that must not be guessed. */
+export function randomName(): string {
+  if (pool === undefined || poolUsed === POOL_BYTES) {
+    pool = randomBytes(POOL_BYTES);
+    poolUsed = 0;
+  }
+  const start = poolUsed;
+  poolUsed += NAME_BYTES;
+  const name = pool.toString('hex', start, poolUsed);
+  pool.fill(0, start, poolUsed);
+  return name;
+}
+
+/** Milliseconds since 1970. */
+export function now(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+/** What the process was told through its environment and its rights. */
+export const environment: {
+  readonly forcedEngine: string | undefined;
+  readonly user: number | undefined;
+  readonly group: number | undefined;
+  readonly workingDirectory: () => string;
+  readonly onWindows: boolean;
+} = {
+  get forcedEngine(): string | undefined {
+    return process.env['HOLDFAST_ENGINE'];
+  },
+  get user(): number | undefined {
+    return process.geteuid?.();
+  },
+  get group(): number | undefined {
+    return process.getegid?.();
+  },
+  workingDirectory: () => process.cwd(),
+  onWindows: process.platform === 'win32',
+};
