@@ -10,7 +10,7 @@ import { addonPath } from './addon.mjs';
 import { setup } from './setup.mjs';
 import { fail, filesUnder, inRoot, isMain, run, say } from './tools.mjs';
 
-/** The longest one test, and one file of tests, may take. */
+/** The longest one file of tests may take; a test that needs less says so itself. */
 const timeoutMs = 120_000;
 
 export async function test(args) {
@@ -34,14 +34,9 @@ export async function test(args) {
 /** What these tests run on, in one line. */
 async function engineLine() {
   const addon = existsSync(inRoot(addonPath)) ? addonPath : 'no addon';
-  try {
-    const { defaultEngine } = await import('holdfast');
-    const engine = await defaultEngine?.();
-    const name = typeof engine === 'object' ? JSON.stringify(engine) : (engine ?? 'not told');
-    return `node ${process.version}, ${addon}, engine ${name}`;
-  } catch (error) {
-    return `node ${process.version}, ${addon}, engine not known: ${error.message}`;
-  }
+  const { defaultEngine } = await import('holdfast');
+  const { name, reason } = defaultEngine();
+  return `node ${process.version}, ${addon}, engine ${name}: ${reason}`;
 }
 
 if (isMain(import.meta.url)) {
