@@ -13,7 +13,7 @@
  * Source: readv(2) (IOV_MAX is 1024 on Linux); Capy's buffer sequences
  */
 import { byteCount } from './bytes.js';
-import { IoError, assert, invalidType, invalidValue, outOfRange } from './errors.js';
+import { assert, IoError, invalidType, invalidValue, outOfRange } from './errors.js';
 
 /** One view, or views in order. */
 export type Buffers = ArrayBufferView | Iterable<ArrayBufferView>;
@@ -32,8 +32,9 @@ const SMALL_BYTES = 512;
 const STAGING_BYTES = 65536;
 const STAGING_KEPT_MAX = 8;
 
-const at: (this: ArrayBufferView, index: number) => unknown =
-  Object.getPrototypeOf(Uint8Array.prototype).at;
+const at: (this: ArrayBufferView, index: number) => unknown = Object.getPrototypeOf(
+  Uint8Array.prototype,
+).at;
 
 /* `at` throws for a detached buffer and for a view past the end of a shrunk one; `byteLength` of
  * both is 0, like that of a view that is empty by right (ECMA-262, ValidateTypedArray). */

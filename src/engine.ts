@@ -5,15 +5,16 @@
  *
  * Invariants: 1. A waiter is told exactly once, and never from inside `submit`.
  *             2. Memory of an operation is referenced until its waiter has been told.
- *             3. Steps interrupted by an abort still do what their `finally` asks.
+ *             3. An abort stops the next run, never one under way; steps still clean up.
  * Not promised: order between runs; it is the submitter's to link or to wait.
  * Source: io_uring(7) for runs of linked operations; DESIGN of the submission ABI in ARCHITECTURE
  */
+
+import type { Engine, EngineName, EngineStats, Waiter } from './engine/contract.js';
 import { PoolEngine } from './engine/pool.js';
 import { PortableEngine } from './engine/portable.js';
-import { type Engine, type EngineName, type EngineStats, type Waiter } from './engine/contract.js';
 import { AbortError, invalidType, invalidValue, outOfRange } from './errors.js';
-import { type Operation, capabilitiesOf, environment, loadAddon } from './platform.js';
+import { capabilitiesOf, environment, loadAddon, type Operation } from './platform.js';
 
 export { Counters } from './engine/contract.js';
 export type { Engine, EngineName, EngineStats, Waiter };
@@ -173,9 +174,12 @@ class Drive<T> implements Waiter {
     }
   }
 
+  /* What has happened is looked at before an abort is: it stops the next run, not the last. */
   #next(): IteratorResult<Operation, T> {
+    const step = this.#steps.next();
     const { signal } = this.#outcome;
-    if (signal === undefined || !signal.aborted || this.#isAborted) return this.#steps.next();
+    if (step.done === true || signal === undefined || !signal.aborted) return step;
+    if (this.#isAborted || step.value.mustRun) return step;
     this.#isAborted = true;
     return this.#steps.throw(new AbortError(signal.reason));
   }

@@ -16,26 +16,43 @@ import { type Buffers, sequenceOf } from './buffers.js';
 import { byteCount, checkRange } from './bytes.js';
 import {
   Counters,
+  drive,
+  driveSync,
   type Engine,
   type EngineName,
   type EngineStats,
+  engineOf,
   type Steps,
   Turns,
-  drive,
-  driveSync,
-  engineOf,
 } from './engine.js';
 import { IoError, invalidType } from './errors.js';
 import { appendSteps } from './file/append.js';
 import { callSteps } from './file/call.js';
 import { Latch } from './file/latch.js';
-import { type Access, type OpenChoices, closing, modeOf, openSteps, settingsOf } from './file/open.js';
-import { readAllSteps } from './file/whole.js';
+import {
+  type Access,
+  closing,
+  modeOf,
+  type OpenChoices,
+  openSteps,
+  settingsOf,
+} from './file/open.js';
 import { type Target, Transfer, transferSteps } from './file/transfer.js';
+import { readAllSteps } from './file/whole.js';
 import { Code, type FileStat, Operation, type PathLike, placeOf, refusal } from './platform.js';
 
 export type { Access, FileStat, PathLike, Target };
-export { Latch, Transfer, callSteps, closing, modeOf, openSteps, settingsOf, signalOf, transferSteps };
+export {
+  callSteps,
+  closing,
+  Latch,
+  modeOf,
+  openSteps,
+  settingsOf,
+  signalOf,
+  Transfer,
+  transferSteps,
+};
 
 export interface OpenOptions extends OpenChoices {
   /** Default: `defaultEngine()`. */
@@ -459,7 +476,8 @@ function signalOf(options: CallOptions | undefined): AbortSignal | undefined {
   }
   const { signal } = options;
   if (signal === undefined) return undefined;
-  if (!(signal instanceof AbortSignal)) throw invalidType('options.signal', 'an AbortSignal', signal);
+  if (!(signal instanceof AbortSignal))
+    throw invalidType('options.signal', 'an AbortSignal', signal);
   return signal;
 }
 

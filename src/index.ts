@@ -3,24 +3,25 @@
  *
  * Source: DESIGN of each room in its own door
  */
-export { alignDown, alignUp } from './bytes.js';
+
 export {
   type Buffers,
-  Cursor,
   buffersCount,
   buffersLength,
+  Cursor,
   copyBuffers,
   frontOf,
   sliceBuffers,
   splitBuffers,
 } from './buffers.js';
+export { alignDown, alignUp } from './bytes.js';
 export {
+  configure,
+  defaultEngine,
   type Engine,
   type EngineName,
   type EngineOptions,
   type EngineStats,
-  configure,
-  defaultEngine,
 } from './engine.js';
 export { AbortError, type DurableState, type ErrorKind, IoError, Status } from './errors.js';
 export {
@@ -30,8 +31,21 @@ export {
   type FileStat,
   OpenFile,
   type OpenOptions,
-  type PathLike,
-  type SyncReport,
   openFile,
   openFileSync,
+  type PathLike,
+  type SyncReport,
 } from './file.js';
+export {
+  type Pieces,
+  type ReplaceOptions,
+  type ReplaceReport,
+  replaceFile,
+  replaceFileSync,
+} from './replace.js';
+export {
+  type WriteFileAtomic,
+  type WriteFileAtomicCallback,
+  type WriteFileAtomicOptions,
+  writeFileAtomic,
+} from './write-file-atomic.js';

@@ -11,29 +11,30 @@
  * Not promised: that a variant has every operation: a missing one answers -ENOSYS.
  * Source: man 2 of each call; Node's fs documentation
  */
-export { type Addon, type AddonState, loadAddon } from './platform/native.js';
+
+export { type Capabilities, type Capability, capabilitiesOf } from './platform/capabilities.js';
+export { errnoOf, type RefusalContext, refusal } from './platform/errno.js';
 export {
   APPENDS,
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
+  decodeEntries,
+  decodeStat,
   FD_OPENED_IN_RUN,
   GET_POSITION,
   LOCK_EXCLUSIVE_NOW,
   OpenFlag,
   RENAME_NOREPLACE,
-  decodeEntries,
-  decodeStat,
 } from './platform/linux.js';
-export { errnoOf, refusal, type RefusalContext } from './platform/errno.js';
-export { type PathLike, Place, placeOf } from './platform/paths.js';
-export { portablePlatform } from './platform/portable.js';
+export { type Addon, type AddonState, loadAddon } from './platform/native.js';
 export {
   Code,
+  codeName,
   type FileKind,
   type FileStat,
-  Operation,
-  codeName,
   linked,
+  Operation,
 } from './platform/operation.js';
-export { type Capabilities, type Capability, capabilitiesOf } from './platform/capabilities.js';
+export { type PathLike, Place, placeOf } from './platform/paths.js';
+export { portablePlatform } from './platform/portable.js';
 export { environment, now, randomName } from './platform/surroundings.js';

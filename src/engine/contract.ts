@@ -1,5 +1,5 @@
 /** What every engine is: rows in, results out, and a count of what was asked of the system. */
-import { type Capabilities, Code, type Operation, codeName, errnoOf } from '../platform.js';
+import { type Capabilities, Code, codeName, errnoOf, type Operation } from '../platform.js';
 
 export type EngineName = 'ring' | 'pool' | 'portable' | 'simulated';
 
@@ -60,13 +60,15 @@ function counterName(counter: number): string {
 /** Counts system calls; cheap enough to stay on. */
 export class Counters {
   readonly #calls: Float64Array = new Float64Array(COUNTER_COUNT);
+  readonly #absent = errnoOf('ENOSYS');
   #bytesRead = 0;
   #bytesWritten = 0;
   #shortTransfers = 0;
 
-  /** Counts one operation that has its result; one never started does not count. */
+  /** Counts one operation that has its result; one the engine does not have was never asked. */
   count(operation: Operation): void {
     const { code, result } = operation;
+    if (result === this.#absent) return;
     if (code === Code.Read || code === Code.Write) {
       this.countTransfer(code, Array.isArray(operation.payload), operation.length, result);
     } else {

@@ -6,12 +6,12 @@ import {
   type Addon,
   type Capabilities,
   Code,
-  type Operation,
   decodeEntries,
   decodeStat,
   errnoOf,
+  type Operation,
 } from '../platform.js';
-import { Counters, type Engine, type EngineStats, type Waiter, countRun } from './contract.js';
+import { Counters, countRun, type Engine, type EngineStats, type Waiter } from './contract.js';
 import { ROW_BYTES, Rows } from './rows.js';
 
 const BATCH_ROWS = 1024;

@@ -2,12 +2,12 @@
 import {
   type Capabilities,
   Code,
+  errnoOf,
   FD_OPENED_IN_RUN,
   type Operation,
-  errnoOf,
   portablePlatform,
 } from '../platform.js';
-import { type Engine, type EngineStats, type Waiter, Counters } from './contract.js';
+import { Counters, type Engine, type EngineStats, type Waiter } from './contract.js';
 
 /** Invariant 2 of the waist: what a run does after each of its operations. */
 export function runGoesOn(operation: Operation): boolean {

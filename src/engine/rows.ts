@@ -1,5 +1,5 @@
 /** The submission ABI in memory: the layout of native/rows.h. */
-import { Code, type Operation } from '../platform.js';
+import { Code, type Operation, type Place } from '../platform.js';
 
 export const ROW_BYTES = 64;
 const IS_VECTORED = 1;
@@ -9,11 +9,16 @@ function isTransfer(code: Code): boolean {
   return code === Code.Read || code === Code.Write;
 }
 
+/* Directories are read by descriptor here; their path is for engines that have only that. */
+function isNamed(operation: Operation): boolean {
+  return operation.place !== undefined && operation.code !== Code.ReadEntries;
+}
+
 /** What crosses beside a row: paths first, then an attribute's name, then the memory it fills. */
 function payloadOf(operation: Operation): Uint8Array | Uint8Array[] | undefined {
   if (isTransfer(operation.code)) return operation.payload;
   const parts: Uint8Array[] = [];
-  if (operation.place !== undefined) parts.push(operation.place.bytes);
+  if (isNamed(operation)) parts.push((operation.place as Place).bytes);
   if (operation.place2 !== undefined) parts.push(operation.place2.bytes);
   if (operation.attribute !== '') parts.push(Buffer.from(`${operation.attribute}\0`));
   if (operation.payload !== undefined) parts.push(operation.payload as Uint8Array);
@@ -48,7 +53,7 @@ export class Rows {
     const at = index * 16;
     integers[at] = operation.code | (link << 8) | (views << 16);
     integers[at + 1] = slot;
-    integers[at + 2] = operation.place?.directory ?? operation.fd;
+    integers[at + 2] = isNamed(operation) ? (operation.place as Place).directory : operation.fd;
     integers[at + 3] = operation.place2?.directory ?? operation.fd2;
     integers[at + 4] = vectored ? operation.flags | IS_VECTORED : operation.flags;
     integers[at + 5] = operation.mode;

@@ -1,6 +1,6 @@
 /** Appending, and telling where the bytes landed. */
 import type { Sequence } from '../buffers.js';
-import { type Steps } from '../engine.js';
+import type { Steps } from '../engine.js';
 import { APPENDS, Code, type FileStat, GET_POSITION, Operation } from '../platform.js';
 import { callSteps } from './call.js';
 import { type Target, Transfer, transferSteps } from './transfer.js';

@@ -1,6 +1,6 @@
 /** One operation on an open file, counted, its refusal an error. */
-import { type Steps } from '../engine.js';
-import { type Operation, codeName, refusal } from '../platform.js';
+import type { Steps } from '../engine.js';
+import { codeName, type Operation, refusal } from '../platform.js';
 import type { Target } from './transfer.js';
 
 /** Performs one operation on the target. Errors: `IoError`. */

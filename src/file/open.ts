@@ -1,15 +1,15 @@
 /** Opening: options to flags, and the check that what was opened is a file with positions. */
-import { type Steps } from '../engine.js';
+import type { Steps } from '../engine.js';
 import { invalidType, invalidValue, outOfRange } from '../errors.js';
 import {
   Code,
+  errnoOf,
   FD_OPENED_IN_RUN,
   type FileStat,
+  linked,
   OpenFlag,
   Operation,
   type Place,
-  errnoOf,
-  linked,
   refusal,
 } from '../platform.js';
 
@@ -99,6 +99,7 @@ export interface Opened {
 export function closing(fd: number): Operation {
   const close = new Operation(Code.Close);
   close.fd = fd;
+  close.mustRun = true;
   return close;
 }
 

@@ -1,6 +1,6 @@
 /** The one transfer loop: short calls are resumed here and nowhere else. */
 import { type Sequence, Window } from '../buffers.js';
-import { type Counters, type Engine, type Steps } from '../engine.js';
+import type { Counters, Engine, Steps } from '../engine.js';
 import { AbortError, IoError } from '../errors.js';
 import { Code, Operation, refusal } from '../platform.js';
 import type { Latch } from './latch.js';
@@ -51,9 +51,14 @@ export class Transfer {
     return this.#window.done;
   }
 
+  /** True when no call is left to make. */
+  get isDone(): boolean {
+    return this.#isEnded || this.#window.isDone;
+  }
+
   /** The next call, or `undefined` when there is none. */
   next(): Operation | undefined {
-    if (this.#isEnded || this.#window.isDone) {
+    if (this.isDone) {
       this.#window.release();
       return undefined;
     }

@@ -1,5 +1,5 @@
 /** Reading a whole file, whatever its size says. */
-import { type Steps } from '../engine.js';
+import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import { Code, type FileStat, Operation } from '../platform.js';
 import { callSteps } from './call.js';

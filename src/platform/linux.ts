@@ -47,13 +47,13 @@ export const OpenFlag: Readonly<
 };
 
 const KINDS: Readonly<Record<number, FileKind>> = {
-  0o010000: 'fifo',
-  0o020000: 'character-device',
-  0o040000: 'directory',
-  0o060000: 'block-device',
-  0o100000: 'file',
-  0o120000: 'symlink',
-  0o140000: 'socket',
+  2401: 'fifo',
+  4802: 'character-device',
+  9604: 'directory',
+  14406: 'block-device',
+  16807: 'file',
+  21609: 'symlink',
+  26411: 'socket',
 };
 
 /** The kind that the type bits of a mode name. */

@@ -115,6 +115,8 @@ export class Operation {
   /** The name of an attribute. */
   attribute = '';
   next: Operation | undefined = undefined;
+  /** Cleans up: an abort does not keep it from running. */
+  mustRun = false;
   /** >= 0 or -errno; below 0 until it has been performed. */
   result = -1;
   stat: FileStat | undefined = undefined;

@@ -3,9 +3,9 @@
  * waits and a face that calls back make it from there.
  */
 import * as fs from 'node:fs';
-import { type FileStat, Code, type Operation } from './operation.js';
 import { errnoOf } from './errno.js';
 import { kindOf } from './linux.js';
+import { Code, type FileStat, type Operation } from './operation.js';
 
 type Answer = (operation: Operation, value: unknown) => number;
 

@@ -1,5 +1,6 @@
 /** Time, chance and the process: the only doors to them. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 
 const NAME_BYTES = 16;
@@ -25,23 +26,31 @@ export function now(): number {
   return performance.timeOrigin + performance.now();
 }
 
+/*
+ * process.umask() without an argument sets the mask to 0 for a moment, for every thread
+ * (nodejs.org, DEP0139); Linux shows it without touching it (man 5 proc, status).
+ */
+function modeMask(): number {
+  try {
+    const digits = /^Umask:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+    if (digits !== undefined) return Number.parseInt(digits, 8);
+  } catch {
+    /* No /proc: the next line is what there is. */
+  }
+  return process.umask();
+}
+
 /** What the process was told through its environment and its rights. */
 export const environment: {
   readonly forcedEngine: string | undefined;
-  readonly user: number | undefined;
-  readonly group: number | undefined;
+  readonly modeMask: () => number;
   readonly workingDirectory: () => string;
   readonly onWindows: boolean;
 } = {
   get forcedEngine(): string | undefined {
     return process.env['HOLDFAST_ENGINE'];
   },
-  get user(): number | undefined {
-    return process.geteuid?.();
-  },
-  get group(): number | undefined {
-    return process.getegid?.();
-  },
+  modeMask,
   workingDirectory: () => process.cwd(),
   onWindows: process.platform === 'win32',
 };

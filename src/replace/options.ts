@@ -1,0 +1,108 @@
+/** What a replace can be told, checked. */
+import type { Engine } from '../engine.js';
+import { invalidType, invalidValue, outOfRange } from '../errors.js';
+import { modeOf } from '../file.js';
+
+/** Numbers of a user and a group. */
+export interface Owner {
+  readonly user: number;
+  readonly group: number;
+}
+
+export interface ReplaceOptions {
+  /** Permissions of the new file. Default: those of the old one, else 0o666 less the mask. */
+  readonly mode?: number | undefined;
+  /** Owner of the new file. Default: that of the old one where the system lets us; false: ours. */
+  readonly owner?: Owner | false | undefined;
+  /**
+   * `full` (default): file and directory are synced, the new content survives a power cut.
+   * `file`: the file is, the name may still be the old one after a power cut. `false`: neither; a
+   * power cut may leave an empty file.
+   */
+  readonly durable?: 'full' | 'file' | false | undefined;
+  /** Write to where a symbolic link leads (default), or put a file in its place. */
+  readonly followSymlink?: boolean | undefined;
+  /** Refuse with `EEXIST` when the target exists. Default false. */
+  readonly ifAbsent?: boolean | undefined;
+  /** Give the new file the access and modification times of the old one. Default false. */
+  readonly keepTimes?: boolean | undefined;
+  /** Remove what killed processes left in the directory, once a process. Default true. */
+  readonly sweep?: boolean | undefined;
+  /** Told the name of the temporary file once it exists, before anything is written to it. */
+  readonly onTemporary?: ((path: string) => void | Promise<void>) | undefined;
+  /** Of text. Default `utf8`. */
+  readonly encoding?: BufferEncoding | undefined;
+  readonly engine?: Engine | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface ReplaceSettings {
+  readonly mode: number | undefined;
+  readonly owner: Owner | false | undefined;
+  readonly durable: 'full' | 'file' | false;
+  readonly followSymlink: boolean;
+  readonly ifAbsent: boolean;
+  readonly keepTimes: boolean;
+  readonly sweep: boolean;
+  readonly encoding: BufferEncoding;
+  readonly onTemporary: ReplaceOptions['onTemporary'];
+}
+
+const OWNER_MAX = 2 ** 32 - 2;
+
+function ownerNumber(value: unknown, argument: string): number {
+  if (typeof value !== 'number') throw invalidType(argument, 'a number', value);
+  if (!Number.isInteger(value) || value < 0 || value > OWNER_MAX) {
+    throw outOfRange(argument, `an integer from 0 to ${OWNER_MAX}`, value);
+  }
+  return value;
+}
+
+function ownerOf(owner: ReplaceOptions['owner']): ReplaceSettings['owner'] {
+  if (owner === undefined || owner === false) return owner;
+  if (typeof owner !== 'object' || owner === null) {
+    throw invalidType('options.owner', '{ user, group } or false', owner);
+  }
+  return {
+    user: ownerNumber(owner.user, 'options.owner.user'),
+    group: ownerNumber(owner.group, 'options.owner.group'),
+  };
+}
+
+function yesOrNo(value: unknown, standard: boolean, argument: string): boolean {
+  if (value === undefined) return standard;
+  if (typeof value === 'boolean') return value;
+  throw invalidType(argument, 'true or false', value);
+}
+
+function encodingOf(encoding: unknown): BufferEncoding {
+  if (encoding === undefined) return 'utf8';
+  if (typeof encoding === 'string' && Buffer.isEncoding(encoding)) return encoding;
+  throw invalidValue('options.encoding', 'an encoding that Buffer knows', encoding);
+}
+
+/** Interprets the options. Errors: `TypeError`, `RangeError` naming the option. */
+export function replaceSettingsOf(options: ReplaceOptions): ReplaceSettings {
+  if (typeof options !== 'object' || options === null) {
+    throw invalidType('options', 'an object', options);
+  }
+  const durable = options.durable ?? 'full';
+  if (durable !== 'full' && durable !== 'file' && durable !== false) {
+    throw invalidValue('options.durable', "'full', 'file' or false", durable);
+  }
+  const { onTemporary } = options;
+  if (onTemporary !== undefined && typeof onTemporary !== 'function') {
+    throw invalidType('options.onTemporary', 'a function', onTemporary);
+  }
+  return {
+    onTemporary,
+    mode: options.mode === undefined ? undefined : modeOf(options.mode, 'options.mode'),
+    owner: ownerOf(options.owner),
+    durable,
+    followSymlink: yesOrNo(options.followSymlink, true, 'options.followSymlink'),
+    ifAbsent: yesOrNo(options.ifAbsent, false, 'options.ifAbsent'),
+    keepTimes: yesOrNo(options.keepTimes, false, 'options.keepTimes'),
+    sweep: yesOrNo(options.sweep, true, 'options.sweep'),
+    encoding: encodingOf(options.encoding),
+  };
+}

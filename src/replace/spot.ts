@@ -1,0 +1,161 @@
+/** Where a replace takes place: the directory, held open; the name in it; what stands there now. */
+import type { Engine, Steps } from '../engine.js';
+import { type IoError, IoError as Refusal } from '../errors.js';
+import { closing } from '../file.js';
+import {
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  Code,
+  errnoOf,
+  FD_OPENED_IN_RUN,
+  type FileStat,
+  linked,
+  OpenFlag,
+  Operation,
+  type Place,
+  refusal,
+} from '../platform.js';
+
+/* As many as the kernel follows (path_resolution(7)). */
+const LINKS_MAX = 40;
+const NAMES_BYTES = 65536;
+const VALUE_BYTES = 65536;
+
+export interface Attribute {
+  readonly name: string;
+  readonly value: Uint8Array;
+}
+
+export interface Spot {
+  readonly directory: Place;
+  /** -1 where directories cannot be opened. */
+  readonly descriptor: number;
+  readonly target: Place;
+  readonly old: FileStat | undefined;
+  readonly attributes: readonly Attribute[];
+  /** Why the attributes are not known, where they are not. */
+  readonly attributesReason: string | undefined;
+}
+
+/* These belong to the content, which changes: a write in place would drop them too. */
+const DROPPED = ['security.capability', 'security.ima', 'security.evm'];
+
+/** An error of a replace that has not touched the target. */
+export function untouched(result: number, step: string, path: string): IoError {
+  return refusal(result, { action: `replace the file: ${step}`, step, path, durable: 'old' });
+}
+
+function wrongTarget(path: string, code: string, words?: string): IoError {
+  const action = 'replace the file';
+  return new Refusal({ action, code, path, words, step: 'inspect', durable: 'old' });
+}
+
+interface Look {
+  readonly directory: Place;
+  readonly name: string;
+  readonly open: Operation | undefined;
+  readonly stat: Operation;
+  readonly list: Operation;
+}
+
+function lookAt(engine: Engine, place: Place): Look {
+  const directory = place.parent();
+  const name = place.base;
+  const holds = engine.capabilities['directory-sync'] === true;
+  const target = directory.child(name, holds ? FD_OPENED_IN_RUN : AT_FDCWD);
+  const stat = new Operation(Code.Stat);
+  stat.place = target;
+  stat.flags = AT_SYMLINK_NOFOLLOW;
+  const list = new Operation(Code.ListAttributes);
+  list.place = target;
+  list.out = new Uint8Array(NAMES_BYTES);
+  if (!holds) {
+    linked(stat, list);
+    return { directory, name, open: undefined, stat, list };
+  }
+  const open = new Operation(Code.Open);
+  open.place = directory;
+  open.flags = OpenFlag.ReadOnly | OpenFlag.Directory;
+  linked(open, stat, list);
+  return { directory, name, open, stat, list };
+}
+
+function* readLinkSteps(place: Place, target: Place): Steps<Place> {
+  const read = new Operation(Code.ReadLink);
+  read.place = target;
+  read.out = new Uint8Array(4097);
+  yield read;
+  if (read.result < 0) throw untouched(read.result, 'follow the link', place.path);
+  const bytes = Buffer.from(read.out.buffer, 0, read.result);
+  return place.linkTarget(bytes.toString(place.encoding));
+}
+
+function* valuesOf(target: Place, names: readonly string[]): Steps<Attribute[]> {
+  const attributes: Attribute[] = [];
+  for (const name of names) {
+    const get = new Operation(Code.GetAttribute);
+    get.place = target;
+    get.attribute = name;
+    get.out = new Uint8Array(VALUE_BYTES);
+    yield get;
+    if (get.result >= 0) attributes.push({ name, value: get.out.slice(0, get.result) });
+  }
+  return attributes;
+}
+
+function namesIn(list: Operation): string[] {
+  const text = Buffer.from((list.out as Uint8Array).buffer, 0, list.result).toString('utf8');
+  return text.split('\0').filter((name) => name !== '' && !DROPPED.includes(name));
+}
+
+function checkKind(stat: FileStat, path: string): void {
+  if (stat.kind === 'file' || stat.kind === 'symlink') return;
+  if (stat.kind === 'directory') throw wrongTarget(path, 'EISDIR');
+  throw wrongTarget(path, 'ERR_WRONG_TYPE', `it is a ${stat.kind}, not a regular file`);
+}
+
+/**
+ * Finds the spot, following symbolic links when asked to. The directory it answers is open.
+ *
+ * Errors: `IoError`; no descriptor is left then.
+ */
+export function* findSpot(engine: Engine, path: Place, followSymlink: boolean): Steps<Spot> {
+  let place = path;
+  for (let links = 0; links <= LINKS_MAX; links++) {
+    if (['', '.', '..'].includes(place.base)) throw wrongTarget(path.path, 'EISDIR');
+    const look = lookAt(engine, place);
+    let isKept = false;
+    try {
+      yield look.open ?? look.stat;
+      const spot = yield* spotOf(look, path.path);
+      const isLink = spot.old?.kind === 'symlink';
+      isKept = !(isLink && followSymlink);
+      if (isKept) return isLink ? { ...spot, old: undefined, attributes: [] } : spot;
+      place = yield* readLinkSteps(place, spot.target);
+    } finally {
+      const opened = look.open?.result ?? -1;
+      if (!isKept && opened >= 0) yield closing(opened);
+    }
+  }
+  throw wrongTarget(path.path, 'ELOOP');
+}
+
+function* spotOf(look: Look, path: string): Steps<Spot> {
+  const { open, stat, list, directory } = look;
+  if (open !== undefined && open.result < 0) {
+    throw untouched(open.result, 'open the directory', path);
+  }
+  const descriptor = open?.result ?? -1;
+  const target = directory.child(look.name, open === undefined ? AT_FDCWD : descriptor);
+  const spot = { directory, descriptor, target, attributes: [], attributesReason: undefined };
+  if (stat.result === errnoOf('ENOENT')) return { ...spot, old: undefined };
+  if (stat.result < 0) throw untouched(stat.result, 'inspect the target', path);
+  const old = stat.stat as FileStat;
+  checkKind(old, path);
+  if (list.result >= 0) {
+    return { ...spot, old, attributes: yield* valuesOf(target, namesIn(list)) };
+  }
+  const { code, message } = untouched(list.result, 'list the attributes', path);
+  const hasNone = code === 'ENOTSUP' || code === 'EOPNOTSUPP';
+  return { ...spot, old, attributesReason: hasNone ? undefined : message };
+}

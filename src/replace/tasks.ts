@@ -1,0 +1,64 @@
+/** Operations of a replace in order, as few crossings as their answers allow. */
+import type { Steps } from '../engine.js';
+import { assert, type IoError } from '../errors.js';
+import { type Transfer, transferSteps } from '../file.js';
+import { Code, FD_OPENED_IN_RUN, linked, type Operation } from '../platform.js';
+
+/** One operation, and what its refusal means. */
+export interface Task {
+  readonly operation: Operation;
+  /** Set for the write: the transfer that prepared the operation. */
+  readonly transfer?: Transfer;
+  /** Called once it is done. */
+  readonly done?: () => void;
+  /** The error of a refusal, or `undefined` to go on without it. */
+  readonly refused: (result: number) => IoError | undefined;
+}
+
+function adopt(tasks: readonly Task[], descriptor: number): void {
+  for (const { operation } of tasks) {
+    if (operation.fd === FD_OPENED_IN_RUN) operation.fd = descriptor;
+  }
+}
+
+function* settle(task: Task, rest: readonly Task[]): Steps<boolean> {
+  const { operation, transfer } = task;
+  if (transfer !== undefined) {
+    const isWhole = operation.result === operation.length;
+    transfer.take();
+    assert(transfer.isDone || !isWhole || rest.length === 0, 'a run ends where its write does');
+    if (!transfer.isDone) yield* transferSteps(transfer);
+    task.done?.();
+    return isWhole;
+  }
+  if (operation.result < 0) {
+    const error = task.refused(operation.result);
+    if (error !== undefined) throw error;
+    return false;
+  }
+  if (operation.code === Code.Open) adopt(rest, operation.result);
+  task.done?.();
+  return true;
+}
+
+/**
+ * Performs tasks in order as one linked run; where the run stops, the refused task decides, and
+ * what is left is a run again.
+ *
+ * Errors: those of the tasks.
+ */
+export function* taskSteps(tasks: readonly Task[]): Steps<void> {
+  let left = tasks;
+  while (left.length > 0) {
+    for (const { operation } of left) operation.next = undefined;
+    const [head, ...others] = left.map((task) => task.operation);
+    yield linked(head as Operation, ...others);
+    let index = 0;
+    let goesOn = true;
+    while (goesOn && index < left.length) {
+      const task = left[index++] as Task;
+      goesOn = yield* settle(task, left.slice(index));
+    }
+    left = left.slice(index);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * The call shape of the npm package write-file-atomic over `replaceFile`: a drop-in that promises
+ * more. Symbolic links are followed, mode and owner are kept, calls on one path take turns.
+ *
+ * Invariants: 1. A promise that resolves, or a callback without an error, is a replace that
+ *                survives a power cut, unless `fsync: false` was asked for.
+ * Not promised: the name of the temporary file, which the package derives from the target's and
+ * which can be foreseen.
+ * Source: write-file-atomic 7, README and lib/index.js
+ */
+import type { Buffers } from './buffers.js';
+import { invalidType } from './errors.js';
+import type { PathLike } from './file.js';
+import { environment } from './platform.js';
+import { type ReplaceOptions, replaceFile, replaceFileSync } from './replace.js';
+
+export interface WriteFileAtomicOptions {
+  readonly encoding?: BufferEncoding | null | undefined;
+  /** `false` does not take over the permissions of the old file. */
+  readonly mode?: number | false | undefined;
+  /** `false` does not take over the owner of the old file. */
+  readonly chown?: { readonly uid: number; readonly gid: number } | false | undefined;
+  /** Default true: file and directory are synced. */
+  readonly fsync?: boolean | undefined;
+  readonly tmpfileCreated?: ((path: string) => void | Promise<void>) | undefined;
+}
+
+export type WriteFileAtomicCallback = (error: Error | null) => void;
+
+type OptionsOrEncoding = WriteFileAtomicOptions | BufferEncoding | null | undefined;
+
+function translated(options: OptionsOrEncoding): ReplaceOptions {
+  if (options === undefined || options === null) return {};
+  if (typeof options === 'string') return { encoding: options };
+  if (typeof options !== 'object')
+    throw invalidType('options', 'an object or an encoding', options);
+  const { chown, mode } = options;
+  const owner = chown ? { user: chown.uid, group: chown.gid } : chown;
+  return {
+    encoding: options.encoding ?? undefined,
+    mode: mode === false ? 0o666 & ~environment.modeMask() : mode,
+    owner,
+    durable: options.fsync === false ? false : 'full',
+    onTemporary: options.tmpfileCreated,
+  };
+}
+
+async function write(path: PathLike, data: string | Buffers, options: OptionsOrEncoding) {
+  await replaceFile(path, data, translated(options));
+}
+
+function callBack(done: Promise<void>, callback: WriteFileAtomicCallback): void {
+  /* What the callback throws is the program's to see, not a rejection of ours. */
+  done.then(
+    () => queueMicrotask(() => callback(null)),
+    (error) => queueMicrotask(() => callback(error)),
+  );
+}
+
+/** The function of the npm package: promise, callback and `.sync`. */
+export interface WriteFileAtomic {
+  (path: PathLike, data: string | Buffers, options?: OptionsOrEncoding): Promise<void>;
+  (path: PathLike, data: string | Buffers, callback: WriteFileAtomicCallback): void;
+  (
+    path: PathLike,
+    data: string | Buffers,
+    options: OptionsOrEncoding,
+    callback: WriteFileAtomicCallback,
+  ): void;
+  sync(path: PathLike, data: string | Buffers, options?: OptionsOrEncoding): void;
+}
+
+function atomically(
+  path: PathLike,
+  data: string | Buffers,
+  options?: OptionsOrEncoding | WriteFileAtomicCallback,
+  callback?: WriteFileAtomicCallback,
+): Promise<void> | void {
+  const back = typeof options === 'function' ? options : callback;
+  if (back !== undefined && typeof back !== 'function') {
+    throw invalidType('callback', 'a function', back);
+  }
+  const done = write(path, data, typeof options === 'function' ? undefined : options);
+  if (back === undefined) return done;
+  callBack(done, back);
+}
+
+function sync(path: PathLike, data: string | Buffers, options?: OptionsOrEncoding): void {
+  replaceFileSync(path, data, translated(options));
+}
+
+/**
+ * Replaces a file as `write-file-atomic` does, and survives a power cut.
+ *
+ * Shapes: text, one view or views; options or an encoding; with a callback or as a promise.
+ * Order: calls on one path end in the order of the calls.
+ * Durable: as `replaceFile`, unless `fsync: false`.
+ * Errors: as `replaceFile`.
+ */
+export const writeFileAtomic: WriteFileAtomic = Object.assign(
+  atomically as Omit<WriteFileAtomic, 'sync'>,
+  { sync },
+) as WriteFileAtomic;
+
+/* The package is imported by its default, and what it requires is called. */
+export { writeFileAtomic as default, writeFileAtomic as 'module.exports' };
