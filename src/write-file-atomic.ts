@@ -102,5 +102,5 @@ export const writeFileAtomic: WriteFileAtomic = Object.assign(
   { sync },
 ) as WriteFileAtomic;
 
-/* The package is imported by its default, and what it requires is called. */
+// biome-ignore lint/style/noDefaultExport: the package this stands in for is imported by its default
 export { writeFileAtomic as default, writeFileAtomic as 'module.exports' };

@@ -48,7 +48,7 @@ export const environment: {
   readonly onWindows: boolean;
 } = {
   get forcedEngine(): string | undefined {
-    return process.env['HOLDFAST_ENGINE'];
+    return process.env.HOLDFAST_ENGINE;
   },
   modeMask,
   workingDirectory: () => process.cwd(),
