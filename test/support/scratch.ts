@@ -1,0 +1,74 @@
+/** A fresh folder for each test, and proof that nothing was left behind: files, descriptors. */
+import { deepEqual } from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What these helpers need of a `TestContext` of node:test. */
+export interface Test {
+  after(run: () => void | Promise<void>): void;
+  skip(reason?: string): void;
+  diagnostic(line: string): void;
+}
+
+/** The project; a child that imports 'holdfast' by its own name has to run here. */
+export const projectRoot = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** A fresh folder, removed when the test ends. `under` puts it into a mounted file system. */
+export function scratch(t: Pick<Test, 'after'>, under: string = tmpdir()): string {
+  const directory = mkdtempSync(join(under, 'holdfast-test-'));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Fails unless the directory holds these names and no other: no temporary file was left. */
+export function assertHoldsOnly(directory: string, names: readonly string[]): void {
+  deepEqual(readdirSync(directory).sort(), [...names].sort(), `names in ${directory}`);
+}
+
+/** Number -> what it leads to. Empty where there is no /proc. */
+export type Descriptors = ReadonlyMap<number, string>;
+
+/** Every descriptor this process has open. */
+export function openDescriptors(): Descriptors {
+  const open = new Map<number, string>();
+  for (const name of namesIn('/proc/self/fd')) {
+    try {
+      open.set(Number(name), readlinkSync(`/proc/self/fd/${name}`));
+    } catch {
+      // The descriptor by which the folder itself was listed: closed by now.
+    }
+  }
+  return open;
+}
+
+/**
+ * Fails if descriptors are open that were not open before. Those of files are compared by path,
+ * since a number is given out again; the anonymous ones (epoll, eventfd, rings) by their count,
+ * so warm the engine up before taking `before`.
+ */
+export function assertNoNewDescriptors(before: Descriptors, after = openDescriptors()): void {
+  const were = countsOf(before);
+  const leaked = Object.entries(countsOf(after))
+    .map(([target, count]) => ({ target, leaked: count - (were[target] ?? 0) }))
+    .filter(({ leaked }) => leaked > 0);
+  deepEqual(leaked, [], 'descriptors open that were not open before');
+}
+
+function countsOf(descriptors: Descriptors): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const target of descriptors.values()) {
+    const kind = target.replace(/:\[\d+\]$/, '');
+    counts[kind] = (counts[kind] ?? 0) + 1;
+  }
+  return counts;
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
