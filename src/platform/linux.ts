@@ -46,14 +46,15 @@ export const OpenFlag: Readonly<
   FullSync: constants.O_SYNC ?? 0,
 };
 
+/* The type bits of inode(7), in decimal: Biome 2.5.15 "mends" octal keys to wrong numbers. */
 const KINDS: Readonly<Record<number, FileKind>> = {
-  2401: 'fifo',
-  4802: 'character-device',
-  9604: 'directory',
-  14406: 'block-device',
-  16807: 'file',
-  21609: 'symlink',
-  26411: 'socket',
+  4096: 'fifo',
+  8192: 'character-device',
+  16384: 'directory',
+  24576: 'block-device',
+  32768: 'file',
+  40960: 'symlink',
+  49152: 'socket',
 };
 
 /** The kind that the type bits of a mode name. */
