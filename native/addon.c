@@ -33,6 +33,7 @@ struct border {
   double *completions; /* pairs: slot, result */
   uint32_t completion_count;
   uint32_t outstanding; /* jobs */
+  struct iovec last_view; /* of perform_view: TypeScript keeps it alive and vouches for it */
 };
 
 static napi_value fail(napi_env env, const char *message) {
@@ -110,16 +111,33 @@ static napi_value perform_rows(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static void perform_last(struct border *border) {
+  struct operation operation = {.row = border->sync_rows[0], .views = &border->last_view};
+  border->sync_rows[0].result = (double)perform_transfer(&operation);
+}
+
 /* The first sync row with the one view given: no table, no run, for the shortest way to a read. */
 static napi_value perform_view(napi_env env, napi_callback_info info) {
   napi_value values[1];
-  struct iovec view;
   struct border *border = arguments_of(env, info, 1, values);
-  if (border == NULL || !bytes_of(env, values[0], &view)) return fail(env, "performView(view)");
-  struct operation operation = {.row = border->sync_rows[0], .views = &view};
-  int64_t result;
-  run_operations(&operation, 1, &result);
-  border->sync_rows[0].result = (double)result;
+  if (border == NULL || !bytes_of(env, values[0], &border->last_view)) {
+    return fail(env, "performView(view)");
+  }
+  perform_last(border);
+  return NULL;
+}
+
+/*
+ * The same with the view of the last call, which TypeScript has seen to be still what it was:
+ * looking a view up costs 35 ns of the 600 that a 4 KiB read from the page cache takes.
+ */
+static napi_value perform_again(napi_env env, napi_callback_info info) {
+  void *data = NULL;
+  size_t none = 0;
+  napi_get_cb_info(env, info, &none, NULL, NULL, &data);
+  struct border *border = data;
+  if (border->last_view.iov_base == NULL) return fail(env, "performAgain: before performView");
+  perform_last(border);
   return NULL;
 }
 
@@ -318,10 +336,14 @@ NAPI_MODULE_INIT() {
   struct border *border = calloc(1, sizeof *border);
   if (border == NULL) return fail(env, "out of memory");
   border->env = env;
-  if (napi_set_instance_data(env, border, free_border, NULL) != napi_ok) free_border(env, border, 0);
+  if (napi_set_instance_data(env, border, free_border, NULL) != napi_ok) {
+    free(border);
+    return fail(env, "no instance data");
+  }
   export_function(border, exports, "attach", attach);
   export_function(border, exports, "perform", perform_rows);
   export_function(border, exports, "performView", perform_view);
+  export_function(border, exports, "performAgain", perform_again);
   export_function(border, exports, "submit", submit_rows);
   export_function(border, exports, "setThreads", set_threads);
   export_number(env, exports, "viewCountMax", sys_view_count_max());

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+_Static_assert(sizeof(long) == 8, "offsets are passed to syscall(2) in one register");
+
 /* The first 256 bytes that statx(2) fills; spelt here since musl before 1.2.4 has no struct. */
 #define STATX_WANTED 0x2fffU /* basic stats, birth time, mount id, direct I/O alignment */
 
@@ -27,9 +29,13 @@
     return answer_ < 0 ? -errno : answer_;    \
   } while (0)
 
+/*
+ * pread(3) and pwrite(3) of glibc are cancellation points: in a process with threads that costs
+ * 20 ns a call, of 600. Nobody cancels our threads, so the kernel is asked directly.
+ */
 int64_t sys_read(int fd, void *data, size_t length, double offset) {
   if (offset < 0) ANSWER(read(fd, data, length));
-  ANSWER(pread(fd, data, length, (off_t)offset));
+  ANSWER(syscall(SYS_pread64, fd, data, length, (off_t)offset));
 }
 
 int64_t sys_readv(int fd, const struct iovec *views, int count, double offset) {
@@ -39,7 +45,7 @@ int64_t sys_readv(int fd, const struct iovec *views, int count, double offset) {
 
 int64_t sys_write(int fd, const void *data, size_t length, double offset) {
   if (offset < 0) ANSWER(write(fd, data, length));
-  ANSWER(pwrite(fd, data, length, (off_t)offset));
+  ANSWER(syscall(SYS_pwrite64, fd, data, length, (off_t)offset));
 }
 
 int64_t sys_writev(int fd, const struct iovec *views, int count, double offset) {

@@ -67,6 +67,10 @@ static int64_t perform_named(const struct operation *operation, int fd, int fd2)
   }
 }
 
+int64_t perform_transfer(const struct operation *operation) {
+  return transfer(operation, operation->row.fd);
+}
+
 static int64_t perform(const struct operation *operation, int opened) {
   const struct row *row = &operation->row;
   int fd = row->fd == FD_OPENED_IN_RUN ? opened : row->fd;

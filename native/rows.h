@@ -73,6 +73,9 @@ struct operation {
   const struct iovec *views;
 };
 
+/* Performs one ROW_READ or ROW_WRITE. */
+int64_t perform_transfer(const struct operation *operation);
+
 /* Performs `count` linked operations in order; writes `count` results. */
 void run_operations(const struct operation *operations, uint32_t count, int64_t *results);
 

@@ -19,7 +19,6 @@ import {
   drive,
   driveSync,
   type Engine,
-  type EngineName,
   type EngineStats,
   engineOf,
   type Steps,
@@ -28,6 +27,7 @@ import {
 import { IoError, invalidType } from './errors.js';
 import { appendSteps } from './file/append.js';
 import { callSteps } from './file/call.js';
+import { explained, type FileExplanation } from './file/explain.js';
 import { Latch } from './file/latch.js';
 import {
   type Access,
@@ -41,7 +41,7 @@ import { type Target, Transfer, transferSteps } from './file/transfer.js';
 import { readAllSteps } from './file/whole.js';
 import { Code, type FileStat, Operation, type PathLike, placeOf, refusal } from './platform.js';
 
-export type { Access, FileStat, PathLike, Target };
+export type { Access, FileExplanation, FileStat, PathLike, Target };
 export {
   callSteps,
   closing,
@@ -70,18 +70,6 @@ export interface SyncReport {
   readonly primitive: 'fsync' | 'fdatasync';
 }
 
-/** What this file does and why. */
-export interface FileExplanation {
-  readonly path: string | undefined;
-  readonly engine: EngineName;
-  readonly reason: string;
-  readonly direct: boolean;
-  readonly viewCountMax: number;
-  readonly sync: { readonly full: string; readonly data: string; readonly barrier: string };
-  /** What falls back to something weaker or slower, and why. */
-  readonly fallbacks: readonly { readonly what: string; readonly reason: string }[];
-}
-
 type TransferCode = typeof Code.Read | typeof Code.Write;
 
 /** An open file. Made by `openFile`. */
@@ -91,6 +79,8 @@ export class OpenFile implements Target {
   readonly counters: Counters = new Counters();
   readonly path: string | undefined;
   readonly access: Access;
+  readonly #mayRead: boolean;
+  readonly #mayWrite: boolean;
   #fd: number;
   #isClosing = false;
   #underWay = 0;
@@ -104,6 +94,8 @@ export class OpenFile implements Target {
     this.#fd = fd;
     this.access = access;
     this.path = path;
+    this.#mayRead = access === 'read' || access === 'read-write';
+    this.#mayWrite = access !== 'read';
   }
 
   /** The descriptor; -1 once closed. */
@@ -321,19 +313,7 @@ export class OpenFile implements Target {
 
   /** What this file does and why: engine, primitives, and each fallback with its reason. */
   explain(): FileExplanation {
-    const { engine } = this;
-    const fallbacks = Object.entries(engine.capabilities)
-      .filter(([, reason]) => reason !== true)
-      .map(([what, reason]) => ({ what, reason: String(reason) }));
-    return {
-      path: this.path,
-      engine: engine.name,
-      reason: engine.reason,
-      direct: this.direct,
-      viewCountMax: engine.viewCountMax,
-      sync: { full: 'fsync', data: 'fdatasync', barrier: 'fdatasync' },
-      fallbacks,
-    };
+    return explained(this, this.direct);
   }
 
   /* ------------------------------------------------------------------------------- faces */
@@ -370,8 +350,7 @@ export class OpenFile implements Target {
   }
 
   #checkAccess(code: TransferCode): void {
-    const refused = code === Code.Read ? WRITE_ONLY : READ_ONLY;
-    if (!refused.includes(this.access)) return;
+    if (code === Code.Read ? this.#mayRead : this.#mayWrite) return;
     const verb = code === Code.Read ? 'read' : 'write';
     const words = `the file is open for ${this.access} only`;
     throw new IoError({ action: verb, path: this.path, code: 'EBADF', kind: 'access', words });
@@ -395,24 +374,32 @@ export class OpenFile implements Target {
   /* The shortest way for the commonest call; whatever it does not finish goes on as a transfer. */
   #transferSync(code: TransferCode, buffers: Buffers, at: number | bigint): number {
     const { engine } = this;
+    const length = buffers instanceof Uint8Array && typeof at === 'number' ? buffers.length : 0;
     if (
       engine.performTransfer === undefined ||
-      !(buffers instanceof Uint8Array && buffers.byteLength > 0) ||
-      typeof at !== 'number'
+      length === 0 ||
+      !((at as number) >= 0 && Number.isSafeInteger((at as number) + length)) ||
+      !this.#isReadyFor(code)
     ) {
       return this.#now(() => this.#transfer(code, buffers, at, true));
     }
-    const length = buffers.byteLength;
-    checkRange(byteCount(at, 'offset'), length, 'offset');
-    this.#checkUsable('use the file');
-    this.#checkAccess(code);
-    const result = engine.performTransfer(code, this.#fd, buffers, at);
+    const view = buffers as Uint8Array;
+    const offset = at as number;
+    const result = engine.performTransfer(code, this.#fd, view, offset);
     this.counters.countTransfer(code, false, length, result);
-    if (result === length) return result;
-    const transfer = new Transfer(this, sequenceOf(buffers), { code, offset: at, isWhole: true });
+    return result === length ? length : this.#resume(code, view, offset, result);
+  }
+
+  #isReadyFor(code: TransferCode): boolean {
+    if (this.#isClosing || this.latch.cause !== undefined) return false;
+    return code === Code.Read ? this.#mayRead : this.#mayWrite;
+  }
+
+  #resume(code: TransferCode, view: Uint8Array, offset: number, result: number): number {
+    const transfer = new Transfer(this, sequenceOf(view), { code, offset, isWhole: true });
     transfer.next();
     transfer.resume(result);
-    return driveSync(engine, transferSteps(transfer));
+    return driveSync(this.engine, transferSteps(transfer));
   }
 
   #append(buffers: Buffers): Steps<number> {
@@ -466,8 +453,6 @@ export class OpenFile implements Target {
 
 /* A system that cannot sync this kind of file has lost nothing by saying so. */
 const SYNC_REFUSALS: readonly string[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];
-const WRITE_ONLY: readonly Access[] = ['write', 'append'];
-const READ_ONLY: readonly Access[] = ['read'];
 
 function signalOf(options: CallOptions | undefined): AbortSignal | undefined {
   if (options === undefined) return undefined;

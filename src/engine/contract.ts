@@ -44,14 +44,15 @@ export interface Engine {
   stats(): EngineStats;
 }
 
-/* The vectored forms have names of their own; they count after the codes. */
-const VECTORED_READ = 32;
-const VECTORED_WRITE = 33;
-const COUNTER_COUNT = 34;
+/* One array of doubles: calls by code, the vectored forms after the codes, then bytes by code. */
+const VECTORED = 32;
+const BYTES = 64;
+const SHORT = 96;
+const COUNTER_COUNT = 97;
 
 function counterName(counter: number): string {
-  if (counter === VECTORED_READ) return 'preadv';
-  if (counter === VECTORED_WRITE) return 'pwritev';
+  if (counter === Code.Read + VECTORED) return 'preadv';
+  if (counter === Code.Write + VECTORED) return 'pwritev';
   if (counter === Code.Read) return 'pread';
   if (counter === Code.Write) return 'pwrite';
   return codeName(counter as Code);
@@ -59,11 +60,8 @@ function counterName(counter: number): string {
 
 /** Counts system calls; cheap enough to stay on. */
 export class Counters {
-  readonly #calls: Float64Array = new Float64Array(COUNTER_COUNT);
+  readonly #counts: Float64Array = new Float64Array(COUNTER_COUNT);
   readonly #absent = errnoOf('ENOSYS');
-  #bytesRead = 0;
-  #bytesWritten = 0;
-  #shortTransfers = 0;
 
   /** Counts one operation that has its result; one the engine does not have was never asked. */
   count(operation: Operation): void {
@@ -72,34 +70,35 @@ export class Counters {
     if (code === Code.Read || code === Code.Write) {
       this.countTransfer(code, Array.isArray(operation.payload), operation.length, result);
     } else {
-      this.#calls[code] = (this.#calls[code] as number) + 1;
+      this.#counts[code] = (this.#counts[code] as number) + 1;
     }
   }
 
   countTransfer(code: Code, vectored: boolean, length: number, result: number): void {
-    const reads = code === Code.Read;
-    const counter = vectored ? (reads ? VECTORED_READ : VECTORED_WRITE) : code;
-    this.#calls[counter] = (this.#calls[counter] as number) + 1;
+    const counts = this.#counts;
+    const counter = vectored ? code + VECTORED : code;
+    counts[counter] = (counts[counter] as number) + 1;
     if (result < 0) return;
-    if (reads) this.#bytesRead += result;
-    else this.#bytesWritten += result;
-    if (result < length) this.#shortTransfers++;
+    counts[BYTES + code] = (counts[BYTES + code] as number) + result;
+    if (result !== length) counts[SHORT] = (counts[SHORT] as number) + 1;
   }
 
   stats(): EngineStats {
     const systemCalls: Record<string, number> = {};
+    const counts = this.#counts;
     let systemCallCount = 0;
-    for (const [counter, calls] of this.#calls.entries()) {
-      if (calls === 0 || counter === Code.Nop) continue;
+    for (let counter = 1; counter < BYTES; counter++) {
+      const calls = counts[counter] as number;
+      if (calls === 0) continue;
       systemCalls[counterName(counter)] = calls;
       systemCallCount += calls;
     }
     return {
       systemCalls,
       systemCallCount,
-      bytesRead: this.#bytesRead,
-      bytesWritten: this.#bytesWritten,
-      shortTransfers: this.#shortTransfers,
+      bytesRead: counts[BYTES + Code.Read] as number,
+      bytesWritten: counts[BYTES + Code.Write] as number,
+      shortTransfers: counts[SHORT] as number,
     };
   }
 }

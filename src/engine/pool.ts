@@ -17,6 +17,8 @@ import { ROW_BYTES, Rows } from './rows.js';
 const BATCH_ROWS = 1024;
 const SYNC_ROWS = 32;
 const COMPLETIONS_MAX = 1024;
+/* More than this is not kept alive for the sake of the next call. */
+const REMEMBERED_BYTES_MAX = 1048576;
 
 /** What Stat and ReadEntries answer in memory becomes what `Operation` promises. */
 function decode(operation: Operation): void {
@@ -50,7 +52,9 @@ export class PoolEngine implements Engine {
   readonly #syncPayloads: unknown[] = [];
   readonly #heads: Operation[] = [];
   readonly #cancelled = errnoOf('ECANCELED');
-  readonly #flush = (): void => this.#submitRows();
+  readonly #submitAll = (): void => this.#submitRows();
+  #lastView: Uint8Array | undefined;
+  #lastLength = 0;
   #filled = 0;
   #threads: number;
 
@@ -93,9 +97,17 @@ export class PoolEngine implements Engine {
   }
 
   performTransfer(code: Code, fd: number, view: Uint8Array, offset: number): number {
-    const length = view.byteLength;
+    const length = view.length;
     this.#syncRows.fillTransfer(code, fd, length, offset);
-    this.#addon.performView(view);
+    /* A view that was detached or shrunk since has another length; one that grew does too. */
+    if (view === this.#lastView && length === this.#lastLength) {
+      this.#addon.performAgain();
+    } else {
+      this.#addon.performView(view);
+      const isKept = view.buffer.byteLength <= REMEMBERED_BYTES_MAX;
+      this.#lastView = isKept ? view : undefined;
+      this.#lastLength = length;
+    }
     const result = this.#syncRows.result(0);
     this.#counters.countTransfer(code, false, length, result);
     return result;
@@ -105,7 +117,7 @@ export class PoolEngine implements Engine {
     let count = 0;
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) count++;
     if (this.#filled + count > BATCH_ROWS) this.#submitRows();
-    if (this.#filled === 0) queueMicrotask(this.#flush);
+    if (this.#filled === 0) queueMicrotask(this.#submitAll);
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
       needsMemory(at);
       const slot = this.#free.pop() ?? this.#operations.length;

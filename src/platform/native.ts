@@ -17,6 +17,7 @@ export interface Addon {
   ): void;
   perform(count: number, payloads: readonly unknown[]): void;
   performView(view: Uint8Array): void;
+  performAgain(): void;
   submit(count: number, payloads: readonly unknown[]): number;
   setThreads(count: number): void;
 }
