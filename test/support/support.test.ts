@@ -1,4 +1,4 @@
-/** The helpers of the tests do what they say: a blind one would make every test that uses it blind. */
+/** The helpers do what they say: a blind one would make every test that uses it blind. */
 import { deepEqual, equal, match, notEqual, ok, rejects, throws } from 'node:assert/strict';
 import { closeSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,0 +1,80 @@
+/** The others: packages installed under bench/peers when they are needed, programs in C. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { Surroundings } from './question.js';
+
+export const root = fileURLToPath(new URL('../../..', import.meta.url));
+export const peersFolder = join(root, 'bench', 'peers');
+
+let isInstalled: boolean | undefined;
+
+/** Imports a peer; undefined, with a note, if it cannot be installed. */
+export async function loadPeer<T>(
+  name: string,
+  surroundings: Surroundings,
+): Promise<T | undefined> {
+  if (!installPeers(surroundings)) return undefined;
+  const { load } = (await import(pathToFileURL(join(peersFolder, 'load.mjs')).href)) as {
+    load(name: string): Promise<T>;
+  };
+  return load(name);
+}
+
+/** A peer's name with the version that is measured. */
+export function peerLabel(name: string): string {
+  return `${name} ${versionsIn('package-lock.json')[name]}`;
+}
+
+export function installPeers({ note }: Surroundings): boolean {
+  isInstalled ??= isUpToDate() || install(note);
+  return isInstalled;
+}
+
+function isUpToDate(): boolean {
+  const present = versionsIn('node_modules/.package-lock.json');
+  return Object.entries(versionsIn('package-lock.json')).every(
+    ([name, version]) => present[name] === version,
+  );
+}
+
+function install(note: (line: string) => void): boolean {
+  console.error('bench: installing the peers');
+  const { status, stderr, error } = spawnSync('npm', ['ci', '--ignore-scripts'], {
+    cwd: peersFolder,
+    encoding: 'utf8',
+    timeout: 120_000,
+    shell: process.platform === 'win32',
+  });
+  if (status === 0) return true;
+  console.error(error?.message ?? stderr);
+  note('NOT MEASURED: the packages of bench/peers, `npm ci` there failed.');
+  return false;
+}
+
+function versionsIn(lock: string): Record<string, string> {
+  try {
+    const { packages } = JSON.parse(readFileSync(join(peersFolder, lock), 'utf8')) as {
+      packages: Record<string, { version: string }>;
+    };
+    const named = Object.entries(packages).filter(([path]) => path !== '');
+    return Object.fromEntries(
+      named.map(([path, { version }]) => [path.replace(/^.*node_modules\//, ''), version]),
+    );
+  } catch {
+    return {};
+  }
+}
+
+/** Compiles bench/peers/<name>.c; answers the program, or undefined with a note. */
+export function compilePeer(name: string, { note }: Surroundings): string | undefined {
+  const program = join(root, 'build', 'bench', 'peers', name);
+  mkdirSync(dirname(program), { recursive: true });
+  const words = ['-O2', '-Wall', '-Wextra', '-o', program, join(peersFolder, `${name}.c`)];
+  const { status, stderr } = spawnSync('cc', words, { encoding: 'utf8', timeout: 60_000 });
+  if (status === 0) return program;
+  note(`NOT MEASURED: ${name}.c, there is no C compiler or it failed.`);
+  if (stderr) console.error(stderr);
+  return undefined;
+}
