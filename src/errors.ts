@@ -116,7 +116,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 
 /** The meaning of a code; unknown codes have kind `unknown`. */
 export function meaningOf(code: string): Meaning {
-  return MEANINGS[code] ?? UNKNOWN;
+  return (Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined) ?? UNKNOWN;
 }
 
 export interface IoErrorFields {
