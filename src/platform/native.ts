@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { Code } from './operation.js';
 
 /** What the addon exports: native/addon.c. */
 export interface Addon {
@@ -60,7 +61,8 @@ function faultOfElf(path: string): string | undefined {
 function isAddon(value: unknown): value is Addon {
   if (typeof value !== 'object' || value === null) return false;
   const addon = value as Partial<Addon>;
-  return addon.rowBytes === 64 && typeof addon.attach === 'function';
+  if (addon.rowBytes !== 64 || addon.codeCount !== Object.keys(Code).length) return false;
+  return typeof addon.attach === 'function';
 }
 
 function load(): AddonState {

@@ -122,10 +122,16 @@ function callOf(operation: Operation, fd: number): Call | undefined {
   return CALLS[operation.code]?.(operation, fd);
 }
 
-function errnoIn(error: unknown): number {
-  const { errno } = error as NodeJS.ErrnoException;
+/*
+ * The permission model refuses without a number (ERR_ACCESS_DENIED): paths that are not allowed,
+ * and, whatever is allowed, fsync, fchmod and the like on descriptors (Node 20.20: "API is
+ * disabled"). Nothing is thrown here: inside a callback that would end the process.
+ */
+function errnoIn(error: unknown, operation: Operation): number {
+  const { errno, code } = error as NodeJS.ErrnoException;
   if (typeof errno === 'number') return errno;
-  throw error;
+  if (code !== 'ERR_ACCESS_DENIED') return errnoOf('EINVAL');
+  return errnoOf(operation.place === undefined ? 'ENOSYS' : 'EACCES');
 }
 
 /* The descriptor's own position has no call in node:fs; Linux shows it (man 5 proc, fdinfo). */
@@ -156,7 +162,7 @@ function perform(operation: Operation, fd: number): number {
   try {
     return wanted.answer(operation, waits(...wanted.arguments));
   } catch (error) {
-    return errnoIn(error);
+    return errnoIn(error, operation);
   }
 }
 
@@ -168,10 +174,14 @@ function start(operation: Operation, fd: number, done: (result: number) => void)
     return;
   }
   const back = (error: unknown, value: unknown): void => {
-    done(error === null ? wanted.answer(operation, value) : errnoIn(error));
+    done(error === null ? wanted.answer(operation, value) : errnoIn(error, operation));
   };
   const calls = (fs as unknown as Record<string, Waiting>)[wanted.name] as Waiting;
-  calls(...wanted.arguments, back);
+  try {
+    calls(...wanted.arguments, back);
+  } catch (error) {
+    queueMicrotask(() => done(errnoIn(error, operation)));
+  }
 }
 
 /** `node:fs` as the world: `perform` waits, `start` calls back; both answer >= 0 or -errno. */
