@@ -50,9 +50,10 @@ function* settle(task: Task, rest: readonly Task[]): Steps<boolean> {
 export function* taskSteps(tasks: readonly Task[]): Steps<void> {
   let left = tasks;
   while (left.length > 0) {
-    for (const { operation } of left) operation.next = undefined;
     const [head, ...others] = left.map((task) => task.operation);
     yield linked(head as Operation, ...others);
+    /* A short write is resumed alone: still linked, it would take the rest along a second time. */
+    for (const { operation } of left) operation.next = undefined;
     let index = 0;
     let goesOn = true;
     while (goesOn && index < left.length) {

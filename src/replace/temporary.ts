@@ -35,6 +35,7 @@ function* namesIn(directory: Place, descriptor: number): Steps<string[]> {
     read.out = new Uint8Array(ENTRIES_BYTES);
     /* node:fs reads directories by path, the addon by descriptor. */
     read.place = directory;
+    read.mustRun = true;
     yield read;
     if (read.result < 0) break;
     names.push(...(read.names ?? []).filter((name) => PATTERN.test(name)));
@@ -47,6 +48,7 @@ function* isStale(place: Place): Steps<boolean> {
   const stat = new Operation(Code.Stat);
   stat.place = place;
   stat.flags = AT_SYMLINK_NOFOLLOW;
+  stat.mustRun = true;
   yield stat;
   if (stat.result < 0) return false;
   const { kind, modifiedMs, changedMs } = stat.stat as FileStat;
@@ -58,9 +60,11 @@ function* removeUnlocked(place: Place): Steps<boolean> {
   const open = new Operation(Code.Open);
   open.place = place;
   open.flags = OpenFlag.ReadOnly | OpenFlag.NoFollow | OpenFlag.NonBlocking;
+  open.mustRun = true;
   const lock = lockOf(FD_OPENED_IN_RUN);
   const unlink = new Operation(Code.Unlink);
   unlink.place = place;
+  unlink.mustRun = true;
   yield linked(open, lock);
   if (open.result < 0) return false;
   /* Where there are no locks the age alone decides: a writer robbed of its file fails whole. */
@@ -78,7 +82,10 @@ export function lockOf(descriptor: number): Operation {
   return lock;
 }
 
-/** Removes what killed processes left in a directory; answers how many. Never fails. */
+/**
+ * Removes what killed processes left in a directory; answers how many. Never fails, and is not
+ * aborted: it comes after the replace has succeeded.
+ */
 export function* sweepSteps(directory: Place, descriptor: number): Steps<number> {
   let swept = 0;
   for (const name of yield* namesIn(directory, descriptor)) {
