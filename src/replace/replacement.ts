@@ -211,9 +211,12 @@ export class Replacement implements Target {
   }
 
   #attributeTasks(): Task[] {
-    const { attributes, attributesReason } = this.#spot as Spot;
+    const { attributes, attributesReason, unread } = this.#spot as Spot;
     if (attributesReason !== undefined) {
       this.#fallbacks.push({ what: 'attributes', reason: attributesReason });
+    }
+    for (const { name, reason } of unread) {
+      this.#fallbacks.push({ what: `attribute ${name}`, reason });
     }
     return attributes.map(({ name, value }) =>
       this.#onFile(Code.SetAttribute, this.#noted(`attribute ${name}`), (operation) => {
@@ -258,11 +261,15 @@ export class Replacement implements Target {
       };
       tasks.push({ ...sync, done });
     }
-    const close = this.#onFile(Code.Close, this.#strict('close the temporary file'));
     const done = (): void => {
       this.#fd = -1;
     };
-    return [...tasks, { ...close, done }];
+    /* A refused close has closed: the number may be another file's by now (close(2)). */
+    const refused = (result: number): IoError => {
+      done();
+      return untouched(result, 'close the temporary file', this.path);
+    };
+    return [...tasks, { ...this.#onFile(Code.Close, refused), done }];
   }
 
   #nameTask(code: typeof Code.Rename | typeof Code.Link, flags: number): Task {
@@ -303,6 +310,8 @@ export class Replacement implements Target {
     }
     const operation = new Operation(Code.Sync);
     operation.fd = descriptor;
+    /* The name has changed: what is left is no longer to be aborted. */
+    operation.mustRun = true;
     const done = (): void => {
       this.#durability = 'full';
     };

@@ -18,8 +18,9 @@ import {
 
 /* As many as the kernel follows (path_resolution(7)). */
 const LINKS_MAX = 40;
-const NAMES_BYTES = 65536;
-const VALUE_BYTES = 65536;
+/* Enough for nearly every file; the most that Linux answers comes after ERANGE (xattr(7)). */
+const ANSWER_BYTES = 1024;
+const ANSWER_BYTES_MAX = 65536;
 
 export interface Attribute {
   readonly name: string;
@@ -33,12 +34,20 @@ export interface Spot {
   readonly target: Place;
   readonly old: FileStat | undefined;
   readonly attributes: readonly Attribute[];
+  /** Attributes that are there and whose value we may not know. */
+  readonly unread: readonly { readonly name: string; readonly reason: string }[];
   /** Why the attributes are not known, where they are not. */
   readonly attributesReason: string | undefined;
 }
 
 /* These belong to the content, which changes: a write in place would drop them too. */
 const DROPPED = ['security.capability', 'security.ima', 'security.evm'];
+
+const NONE: Pick<Spot, 'attributes' | 'unread' | 'attributesReason'> = {
+  attributes: [],
+  unread: [],
+  attributesReason: undefined,
+};
 
 /** An error of a replace that has not touched the target. */
 export function untouched(result: number, step: string, path: string): IoError {
@@ -68,7 +77,7 @@ function lookAt(engine: Engine, place: Place): Look {
   stat.flags = AT_SYMLINK_NOFOLLOW;
   const list = new Operation(Code.ListAttributes);
   list.place = target;
-  list.out = new Uint8Array(NAMES_BYTES);
+  list.out = new Uint8Array(ANSWER_BYTES);
   if (!holds) {
     linked(stat, list);
     return { directory, name, open: undefined, stat, list };
@@ -90,21 +99,37 @@ function* readLinkSteps(place: Place, target: Place): Steps<Place> {
   return place.linkTarget(bytes.toString(place.encoding));
 }
 
-function* valuesOf(target: Place, names: readonly string[]): Steps<Attribute[]> {
+type Known = Pick<Spot, 'attributes' | 'unread'>;
+
+/* Asks once more, with all the room there can be, when the answer did not fit. */
+function* askedAgain(operation: Operation): Steps<Operation> {
+  if (operation.result !== errnoOf('ERANGE')) return operation;
+  const again = new Operation(operation.code);
+  again.place = operation.place;
+  again.attribute = operation.attribute;
+  again.out = new Uint8Array(ANSWER_BYTES_MAX);
+  yield again;
+  return again;
+}
+
+function* valuesOf(target: Place, names: readonly string[]): Steps<Known> {
   const attributes: Attribute[] = [];
+  const unread: { name: string; reason: string }[] = [];
   for (const name of names) {
     const get = new Operation(Code.GetAttribute);
     get.place = target;
     get.attribute = name;
-    get.out = new Uint8Array(VALUE_BYTES);
+    get.out = new Uint8Array(ANSWER_BYTES);
     yield get;
-    if (get.result >= 0) attributes.push({ name, value: get.out.slice(0, get.result) });
+    const { result, out } = yield* askedAgain(get);
+    if (result >= 0) attributes.push({ name, value: (out as Uint8Array).slice(0, result) });
+    else unread.push({ name, reason: refusal(result, { action: 'read the attribute' }).code });
   }
-  return attributes;
+  return { attributes, unread };
 }
 
 function namesIn(list: Operation): string[] {
-  const text = Buffer.from((list.out as Uint8Array).buffer, 0, list.result).toString('utf8');
+  const text = Buffer.from(list.out as Uint8Array).toString('utf8', 0, list.result);
   return text.split('\0').filter((name) => name !== '' && !DROPPED.includes(name));
 }
 
@@ -130,7 +155,7 @@ export function* findSpot(engine: Engine, path: Place, followSymlink: boolean): 
       const spot = yield* spotOf(look, path.path);
       const isLink = spot.old?.kind === 'symlink';
       isKept = !(isLink && followSymlink);
-      if (isKept) return isLink ? { ...spot, old: undefined, attributes: [] } : spot;
+      if (isKept) return isLink ? { ...spot, old: undefined, ...NONE } : spot;
       place = yield* readLinkSteps(place, spot.target);
     } finally {
       const opened = look.open?.result ?? -1;
@@ -147,15 +172,18 @@ function* spotOf(look: Look, path: string): Steps<Spot> {
   }
   const descriptor = open?.result ?? -1;
   const target = directory.child(look.name, open === undefined ? AT_FDCWD : descriptor);
-  const spot = { directory, descriptor, target, attributes: [], attributesReason: undefined };
+  const spot = { directory, descriptor, target, ...NONE };
   if (stat.result === errnoOf('ENOENT')) return { ...spot, old: undefined };
   if (stat.result < 0) throw untouched(stat.result, 'inspect the target', path);
   const old = stat.stat as FileStat;
   checkKind(old, path);
-  if (list.result >= 0) {
-    return { ...spot, old, attributes: yield* valuesOf(target, namesIn(list)) };
+  list.place = target;
+  const listed = yield* askedAgain(list);
+  if (listed.result >= 0) {
+    const names = listed.result === 0 ? [] : namesIn(listed);
+    return { ...spot, old, ...(yield* valuesOf(target, names)) };
   }
-  const { code, message } = untouched(list.result, 'list the attributes', path);
+  const { code, message } = untouched(listed.result, 'list the attributes', path);
   const hasNone = code === 'ENOTSUP' || code === 'EOPNOTSUPP';
   return { ...spot, old, attributesReason: hasNone ? undefined : message };
 }
