@@ -8,7 +8,7 @@
  *     --dir PATH   measure on the file system of this directory
  *     --save       writes bench/results/<question>.md
  */
-import { readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measure } from './harness/measure.js';
@@ -100,6 +100,7 @@ function publish(result: {
     `\`npm run bench -- ${name}\``,
   ];
   const path = join('bench', 'results', `${name}.md`);
+  mkdirSync(join(root, 'bench', 'results'), { recursive: true });
   writeFileSync(join(root, path), `${head.join('\n\n')}\n\n${reports.map(markdownOf).join('\n')}`);
   console.error(`bench: wrote ${path}`);
 }

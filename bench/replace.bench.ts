@@ -22,11 +22,14 @@ interface Atomically {
 }
 
 const sizes = [
-  { label: '64 B', bytes: 64, count: 25 },
-  { label: '4 KiB', bytes: 4096, count: 25 },
-  { label: '64 KiB', bytes: 65_536, count: 25 },
-  { label: '1 MiB', bytes: 1 << 20, count: 12 },
+  { label: '64 B', bytes: 64 },
+  { label: '4 KiB', bytes: 4096 },
+  { label: '64 KiB', bytes: 65_536 },
+  { label: '1 MiB', bytes: 1 << 20 },
 ];
+
+/** Replaces of one subject in a row. */
+const count = 6;
 
 const byHand = 'node:fs/promises by hand';
 const inC = 'C, the same system calls';
@@ -47,7 +50,7 @@ export const question: Question = {
 
 async function replaceCase(
   place: Place,
-  { label, bytes, count }: (typeof sizes)[number],
+  { label, bytes }: (typeof sizes)[number],
   surroundings: Surroundings,
 ): Promise<Case> {
   const data = new Uint8Array(bytes).fill(0x78);
@@ -56,17 +59,18 @@ async function replaceCase(
     mkdirSync(directory);
     return join(directory, 'target');
   };
-  const own = ownSubjects(home, data, count);
-  const packages = await packageSubjects(home, data, count, surroundings);
+  const own = ownSubjects(home, data);
+  const packages = await packageSubjects(home, data, surroundings);
   const program = compilePeer('replace', surroundings);
   const directory = join(home('c'), '..');
-  const other = program ? [programSubject(program, { directory, bytes, count })] : [];
+  const other = program ? [programSubject(program, { directory, bytes })] : [];
   return {
     name: `${label} on ${place.fileSystem}`,
     unit: 'ms',
     higherIsBetter: false,
     statistics: ['median', 'p99'],
-    rounds: 16,
+    // Many short ones: what else the machine does then hits all subjects of a round alike.
+    rounds: 64,
     subjects: [...own, ...other, ...packages],
     goals: goals(),
   };
@@ -83,7 +87,7 @@ function goals(): Goal[] {
 
 type Home = (name: string) => string;
 
-function ownSubjects(home: Home, data: Uint8Array, count: number): Subject[] {
+function ownSubjects(home: Home, data: Uint8Array): Subject[] {
   const [later, now] = [home('replaceFile'), home('replaceFileSync')];
   const [handLater, handNow] = [home('promises'), home('sync')];
   const common = { durable: true, unit: 'ms', count } as const;
@@ -122,7 +126,6 @@ function lazily(name: string, make: () => Promise<Subject>): Subject {
 async function packageSubjects(
   home: Home,
   data: Uint8Array,
-  count: number,
   surroundings: Surroundings,
 ): Promise<Subject[]> {
   const common = { durable: false, unit: 'ms', count } as const;
@@ -174,9 +177,9 @@ function replaceByHandSync(path: string, data: Uint8Array): void {
 
 function programSubject(
   program: string,
-  work: { readonly directory: string; readonly bytes: number; readonly count: number },
+  work: { readonly directory: string; readonly bytes: number },
 ): Subject {
-  const words = [work.directory, String(work.bytes), String(work.count), '--samples'];
+  const words = [work.directory, String(work.bytes), String(count), '--samples'];
   const run = promisify(execFile);
   return {
     name: inC,

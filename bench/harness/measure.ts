@@ -45,7 +45,7 @@ export async function measure(
       onFailure(subject, error);
     }
   }
-  const count = isQuick ? Math.min(3, roundCount) : roundCount;
+  const count = isQuick ? Math.ceil(roundCount / 3) : roundCount;
   for (let round = 0; round < count; round++) {
     for (let turn = 0; turn < running.length; turn++) {
       // Rotated, so that no subject always runs behind the same neighbour.

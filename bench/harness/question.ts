@@ -32,7 +32,7 @@ export interface Case {
   readonly subjects: readonly Subject[];
   /** Default: the median alone. */
   readonly statistics?: readonly Statistic[];
-  /** Default: 9, or 3 with --quick. */
+  /** Default: 9. A third of them with --quick. */
   readonly rounds?: number;
   readonly goals?: readonly Goal[];
 }
