@@ -4,6 +4,10 @@ import { assert, type IoError } from '../errors.js';
 import { type Transfer, transferSteps } from '../file.js';
 import { Code, FD_OPENED_IN_RUN, linked, type Operation } from '../platform.js';
 
+/* What crosses at once is bounded (engine/pool.ts: 32 rows on the calling thread); attributes are
+ * not, so a run is cut here. */
+const RUN_MAX = 32;
+
 /** One operation, and what its refusal means. */
 export interface Task {
   readonly operation: Operation;
@@ -50,13 +54,14 @@ function* settle(task: Task, rest: readonly Task[]): Steps<boolean> {
 export function* taskSteps(tasks: readonly Task[]): Steps<void> {
   let left = tasks;
   while (left.length > 0) {
-    const [head, ...others] = left.map((task) => task.operation);
+    const run = left.slice(0, RUN_MAX);
+    const [head, ...others] = run.map((task) => task.operation);
     yield linked(head as Operation, ...others);
     /* A short write is resumed alone: still linked, it would take the rest along a second time. */
-    for (const { operation } of left) operation.next = undefined;
+    for (const { operation } of run) operation.next = undefined;
     let index = 0;
     let goesOn = true;
-    while (goesOn && index < left.length) {
+    while (goesOn && index < run.length) {
       const task = left[index++] as Task;
       goesOn = yield* settle(task, left.slice(index));
     }
