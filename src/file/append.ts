@@ -9,8 +9,9 @@ interface Appendable extends Target {
   readonly access: string;
 }
 
-function* sizeSteps(file: Target): Steps<number> {
+function* sizeSteps(file: Target, mustRun = false): Steps<number> {
   const stat = new Operation(Code.Stat);
+  stat.mustRun = mustRun;
   yield* callSteps(file, stat, 'inspect the file');
   return (stat.stat as FileStat).size;
 }
@@ -23,13 +24,14 @@ function* landingSteps(file: Target, seek: Operation, moved: number): Steps<numb
   let asked = seek;
   if (asked.result < 0) {
     asked = new Operation(Code.Seek);
+    asked.mustRun = true;
     asked.flags = GET_POSITION;
     asked.offset = 0;
     asked.fd = file.fd;
     yield asked;
   }
   file.counters.count(asked);
-  const end = asked.result >= 0 ? asked.result : yield* sizeSteps(file);
+  const end = asked.result >= 0 ? asked.result : yield* sizeSteps(file, true);
   return end - moved;
 }
 
