@@ -63,9 +63,13 @@ export class Place {
   }
 
   /** Where a symbolic link at this place leads: nothing is normalised, `..` is the kernel's. */
-  linkTarget(text: string): Place {
-    if (text.startsWith('/') || win32Root(text) !== '') return new Place(text, this.encoding);
-    return new Place(`${this.#split().directory}/${text}`, this.encoding);
+  linkTarget(bytes: Uint8Array): Place {
+    const link = textOf(bytes);
+    const encoding = this.encoding === link.encoding ? link.encoding : 'latin1';
+    const text = recoded(link.text, link.encoding, encoding);
+    if (text.startsWith('/') || win32Root(text) !== '') return new Place(text, encoding);
+    const directory = recoded(this.#split().directory, this.encoding, encoding);
+    return new Place(`${directory}/${text}`, encoding);
   }
 
   #split(): { directory: string; base: string } {
@@ -81,6 +85,10 @@ export class Place {
 
 function win32Root(path: string): string {
   return process.platform === 'win32' ? win32.parse(path).root : '';
+}
+
+function recoded(text: string, from: TextEncoding, to: TextEncoding): string {
+  return from === to ? text : Buffer.from(text, from).toString(to);
 }
 
 function textOf(bytes: Uint8Array): { text: string; encoding: TextEncoding } {

@@ -95,8 +95,7 @@ function* readLinkSteps(place: Place, target: Place): Steps<Place> {
   read.out = new Uint8Array(4097);
   yield read;
   if (read.result < 0) throw untouched(read.result, 'follow the link', place.path);
-  const bytes = Buffer.from(read.out.buffer, 0, read.result);
-  return place.linkTarget(bytes.toString(place.encoding));
+  return place.linkTarget(read.out.subarray(0, read.result));
 }
 
 type Known = Pick<Spot, 'attributes' | 'unread'>;
