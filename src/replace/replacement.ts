@@ -229,7 +229,6 @@ export class Replacement implements Target {
   #modeTask(): Task[] {
     const { old } = this.#spot as Spot;
     const wanted = this.#settings.mode ?? old?.mode ?? 0o666 & ~environment.modeMask();
-    if (wanted === 0o600) return [];
     return [
       this.#onFile(Code.SetMode, this.#strict('set the mode'), (operation) => {
         operation.mode = wanted;

@@ -9,6 +9,13 @@ export function setAttribute(path: string, name: string, value: Uint8Array): voi
   execFileSync('setfattr', ['-h', '-n', name, '-v', hex, path], quiet);
 }
 
+/** Sets many attributes at once; the value of each is its name. */
+export function setAttributes(path: string, names: readonly string[]): void {
+  const lines = names.map((name) => `${name}="${name}"`);
+  const input = [`# file: ${path}`, ...lines, '', ''].join('\n');
+  execFileSync('setfattr', ['--restore=-'], { input, stdio: 'pipe' });
+}
+
 /** All attributes as getfattr(1) shows them: name to value in hexadecimal. */
 export function attributesOf(path: string): Record<string, string> {
   const words = ['-h', '-d', '-m', '-', '-e', 'hex', '--absolute-names', path];
