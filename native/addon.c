@@ -254,6 +254,18 @@ static napi_value set_threads(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* ----------------------------------------------------------------------------------- memory */
+
+/* Where a view's memory lies: an address has 47 to 52 bits and a double holds 53 exactly. */
+static napi_value address_of(napi_env env, napi_callback_info info) {
+  napi_value values[1], answer;
+  struct iovec view;
+  struct border *border = arguments_of(env, info, 1, values);
+  if (border == NULL || !bytes_of(env, values[0], &view)) return fail(env, "addressOf(view)");
+  napi_create_double(env, (double)(uintptr_t)view.iov_base, &answer);
+  return answer;
+}
+
 /* --------------------------------------------------------------------- birth and death */
 
 static void close_border(void *argument) {
@@ -346,6 +358,7 @@ NAPI_MODULE_INIT() {
   export_function(border, exports, "performAgain", perform_again);
   export_function(border, exports, "submit", submit_rows);
   export_function(border, exports, "setThreads", set_threads);
+  export_function(border, exports, "addressOf", address_of);
   export_number(env, exports, "viewCountMax", sys_view_count_max());
   export_number(env, exports, "rowBytes", (int32_t)sizeof(struct row));
   export_number(env, exports, "codeCount", ROW_CODE_COUNT);

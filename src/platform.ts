@@ -15,6 +15,8 @@
 export { type Capabilities, type Capability, capabilitiesOf } from './platform/capabilities.js';
 export { errnoOf, type RefusalContext, refusal } from './platform/errno.js';
 export {
+  Advice,
+  AllocateMode,
   APPENDS,
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
@@ -26,6 +28,15 @@ export {
   OpenFlag,
   RENAME_NOREPLACE,
 } from './platform/linux.js';
+export {
+  addressOf,
+  libraryMemory,
+  markUntransferable,
+  PAGE_BYTES,
+  pageMemory,
+  scratchMemory,
+  warn,
+} from './platform/memory.js';
 export { type Addon, type AddonState, loadAddon } from './platform/native.js';
 export {
   Code,

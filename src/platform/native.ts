@@ -21,6 +21,7 @@ export interface Addon {
   performAgain(): void;
   submit(count: number, payloads: readonly unknown[]): number;
   setThreads(count: number): void;
+  addressOf(view: Uint8Array): number;
 }
 
 export type AddonState =
@@ -95,4 +96,9 @@ let state: AddonState | undefined;
 export function loadAddon(): AddonState {
   state ??= load();
   return state;
+}
+
+/** The address of a view's first byte; `undefined` without the addon. */
+export function addressOf(view: Uint8Array): number | undefined {
+  return loadAddon().addon?.addressOf(view);
 }

@@ -1,0 +1,81 @@
+/** Memory of the process: where it lies, and who may take it away. */
+import * as workers from 'node:worker_threads';
+import { loadAddon } from './native.js';
+
+/** Pages of the memories that `pageMemory` gives; every system Node runs on has at least these. */
+export const PAGE_BYTES = 4096;
+const WASM_PAGE_BYTES = 65536;
+const SCRATCH_BYTES = 16384;
+
+/* Looked up by name: other runtimes lack it, and a named import of it would not link there. */
+const mark: ((memory: object) => void) | undefined = workers.markAsUntransferable;
+
+/** The address of a view's first byte; `undefined` where there is no addon to tell. */
+export function addressOf(view: ArrayBufferView): number | undefined {
+  const { addon } = loadAddon();
+  if (addon === undefined) return undefined;
+  const isBytes = view instanceof Uint8Array;
+  return addon.addressOf(
+    isBytes ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength),
+  );
+}
+
+/**
+ * Marks memory so that `postMessage` and `structuredClone` do not take it away, for good. On Node
+ * 20 they copy it instead, from 22 on they throw; `ArrayBuffer.prototype.transfer` takes it all the
+ * same on 22, and throws from 24 on. Shared memory cannot be taken away anyhow.
+ */
+export function markUntransferable(memory: ArrayBufferLike): void {
+  if (memory instanceof ArrayBuffer) mark?.(memory);
+}
+
+/** Zeroed memory for the library's own use, marked at birth. */
+export function libraryMemory(bytes: number): Uint8Array {
+  const memory = new ArrayBuffer(bytes);
+  mark?.(memory);
+  return new Uint8Array(memory);
+}
+
+let scratch: Uint8Array = new Uint8Array(0);
+
+/** A small piece of library memory for one answer: carved, since a block costs more than a piece. */
+export function scratchMemory(bytes: number): Uint8Array {
+  if (bytes > SCRATCH_BYTES) return libraryMemory(bytes);
+  if (scratch.length < bytes) scratch = libraryMemory(SCRATCH_BYTES);
+  const piece = scratch.subarray(0, bytes);
+  scratch = scratch.subarray(bytes);
+  return piece;
+}
+
+interface WebAssemblyMemory {
+  readonly buffer: ArrayBuffer;
+}
+
+interface WebAssemblyLike {
+  readonly Memory: new (limits: { initial: number; maximum: number }) => WebAssemblyMemory;
+}
+
+/**
+ * Zeroed memory that begins on a page and that nothing in JavaScript can take away, also where the
+ * mark does not hold (Node 22): a WebAssembly memory that nobody can grow. It reserves up to 10 GiB
+ * of address space, so it is for few and large memories. `undefined` where there is none to be
+ * had: WebAssembly is off (`--jitless`), or the address space is limited (RLIMIT_AS).
+ *
+ * Source: V8, BackingStore::TryAllocateAndPartiallyCommitMemory; measured on Node 20 to 26
+ */
+export function pageMemory(bytes: number): Uint8Array | undefined {
+  const { WebAssembly } = globalThis as { WebAssembly?: WebAssemblyLike };
+  const pages = Math.max(1, Math.ceil(bytes / WASM_PAGE_BYTES));
+  if (WebAssembly === undefined || pages > 65536) return undefined;
+  try {
+    const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
+    return new Uint8Array(buffer, 0, bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Tells the program, not the terminal: `process.on('warning')`. */
+export function warn(message: string, code: string): void {
+  process.emitWarning(message, { type: 'HoldfastWarning', code });
+}
