@@ -167,7 +167,8 @@ export function sliceBuffers(buffers: Buffers, start: number, end?: number): Uin
   const cursor = new Cursor(buffers);
   const from = Math.min(byteCount(start, 'start'), cursor.remaining);
   const to = end === undefined ? cursor.remaining : byteCount(end, 'end');
-  if (to < start) throw outOfRange('end', `at least the start (${start})`, end);
+  if (end !== undefined && to < start)
+    throw outOfRange('end', `at least the start (${start})`, end);
   cursor.consume(from);
   return cursor.take(Math.min(to - from, cursor.remaining));
 }
@@ -295,6 +296,7 @@ export class Window {
   fill(): void {
     const front = this.#views[this.#index];
     assert(front !== undefined, 'a finished window is not filled again');
+    if (front.length <= this.#inside) throw this.#changed();
     const head = this.#inside === 0 ? front : front.subarray(this.#inside);
     if (this.#views.length === 1) {
       this.payload = head;
@@ -324,6 +326,7 @@ export class Window {
       if (length <= smallMax) {
         const staging = this.#takeStaging(room);
         while (length <= SMALL_BYTES && staged + length <= room) {
+          if (length === 0) throw this.#changed();
           staging.set(view, staged);
           staged += length;
           if (++index === end) break;
