@@ -97,8 +97,3 @@ export function loadAddon(): AddonState {
   state ??= load();
   return state;
 }
-
-/** The address of a view's first byte; `undefined` without the addon. */
-export function addressOf(view: Uint8Array): number | undefined {
-  return loadAddon().addon?.addressOf(view);
-}
