@@ -17,9 +17,9 @@ import { type ReplaceOptions, replaceFile, replaceFileSync } from './replace.js'
 export interface WriteFileAtomicOptions {
   readonly encoding?: BufferEncoding | null | undefined;
   /** `false` does not take over the permissions of the old file. */
-  readonly mode?: number | false | undefined;
+  readonly mode?: number | false | null | undefined;
   /** `false` does not take over the owner of the old file. */
-  readonly chown?: { readonly uid: number; readonly gid: number } | false | undefined;
+  readonly chown?: { readonly uid: number; readonly gid: number } | false | null | undefined;
   /** Default true: file and directory are synced. */
   readonly fsync?: boolean | undefined;
   readonly tmpfileCreated?: ((path: string) => void | Promise<void>) | undefined;
@@ -38,11 +38,17 @@ function translated(options: OptionsOrEncoding): ReplaceOptions {
   const owner = chown ? { user: chown.uid, group: chown.gid } : chown;
   return {
     encoding: options.encoding ?? undefined,
-    mode: mode === false ? 0o666 & ~environment.modeMask() : mode,
-    owner,
+    mode: modeOf(mode),
+    owner: owner ?? undefined,
     durable: options.fsync === false ? false : 'full',
     onTemporary: options.tmpfileCreated,
   };
+}
+
+/* What stat(2) tells may be passed on: the kind of file in it is no permission. */
+function modeOf(mode: WriteFileAtomicOptions['mode']): number | undefined {
+  if (mode === false) return 0o666 & ~environment.modeMask();
+  return typeof mode === 'number' ? mode & 0o7777 : (mode ?? undefined);
 }
 
 async function write(path: PathLike, data: string | Buffers, options: OptionsOrEncoding) {
