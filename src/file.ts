@@ -14,21 +14,16 @@
  */
 import { type Buffers, sequenceOf } from './buffers.js';
 import { byteCount, checkRange } from './bytes.js';
-import {
-  Counters,
-  drive,
-  driveSync,
-  type Engine,
-  type EngineStats,
-  engineOf,
-  type Steps,
-  Turns,
-} from './engine.js';
-import { IoError, invalidType } from './errors.js';
+import { drive, driveSync, type Engine, engineOf, type Steps } from './engine.js';
+import { type ErrorKind, IoError } from './errors.js';
 import { appendSteps } from './file/append.js';
 import { callSteps } from './file/call.js';
-import { explained, type FileExplanation } from './file/explain.js';
+import type { TransferCode } from './file/core.js';
+import { AlignmentError, checkAligned } from './file/direct.js';
+import type { FileExplanation } from './file/explain.js';
+import { type FromFdOptions, fromFdSteps } from './file/foreign.js';
 import { Latch } from './file/latch.js';
+import { readSteps, writeSteps } from './file/moves.js';
 import {
   type Access,
   closing,
@@ -37,12 +32,39 @@ import {
   openSteps,
   settingsOf,
 } from './file/open.js';
-import { type Target, Transfer, transferSteps } from './file/transfer.js';
+import { type CallOptions, signalOf } from './file/options.js';
+import { PositionedFile, type SeekOrigin } from './file/position.js';
+import type {
+  AdviceName,
+  AllocateOptions,
+  HintOptions,
+  HintReport,
+  SpaceReport,
+  WriteLifetime,
+} from './file/space.js';
+import { type Alignment, type Target, Transfer, transferSteps } from './file/transfer.js';
 import { readAllSteps } from './file/whole.js';
-import { Code, type FileStat, Operation, type PathLike, placeOf, refusal } from './platform.js';
+import { Code, type FileStat, Operation, type PathLike, placeOf } from './platform.js';
 
-export type { Access, FileExplanation, FileStat, PathLike, Target };
+export type {
+  Access,
+  AdviceName,
+  Alignment,
+  AllocateOptions,
+  CallOptions,
+  FileExplanation,
+  FileStat,
+  FromFdOptions,
+  HintOptions,
+  HintReport,
+  PathLike,
+  SeekOrigin,
+  SpaceReport,
+  Target,
+  WriteLifetime,
+};
 export {
+  AlignmentError,
   callSteps,
   closing,
   Latch,
@@ -54,15 +76,9 @@ export {
   transferSteps,
 };
 
-export interface OpenOptions extends OpenChoices {
+export interface OpenOptions extends OpenChoices, CallOptions {
   /** Default: `defaultEngine()`. */
   readonly engine?: Engine | undefined;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface CallOptions {
-  /** Takes effect between system calls; bytes already moved are told by `AbortError.bytesDone`. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** The primitive a sync used. */
@@ -70,46 +86,19 @@ export interface SyncReport {
   readonly primitive: 'fsync' | 'fdatasync';
 }
 
-type TransferCode = typeof Code.Read | typeof Code.Write;
-
 /** An open file. Made by `openFile`. */
-export class OpenFile implements Target {
-  readonly engine: Engine;
-  readonly latch: Latch = new Latch();
-  readonly counters: Counters = new Counters();
-  readonly path: string | undefined;
-  readonly access: Access;
-  readonly #mayRead: boolean;
-  readonly #mayWrite: boolean;
-  #fd: number;
-  #isClosing = false;
-  #underWay = 0;
-  #closed: Promise<void> | undefined;
-  #whenIdle: (() => void) | undefined;
-  readonly #appends = new Turns<'append'>();
-
-  /** For `openFile`; a file made by hand owns the descriptor it is given. */
-  constructor(engine: Engine, fd: number, access: Access, path: string | undefined) {
-    this.engine = engine;
-    this.#fd = fd;
-    this.access = access;
-    this.path = path;
-    this.#mayRead = access === 'read' || access === 'read-write';
-    this.#mayWrite = access !== 'read';
-  }
-
-  /** The descriptor; -1 once closed. */
-  get fd(): number {
-    return this.#fd;
-  }
-
-  get isClosed(): boolean {
-    return this.#isClosing;
-  }
-
-  /** True when direct I/O is in force. */
-  get direct(): boolean {
-    return false;
+export class OpenFile extends PositionedFile {
+  /**
+   * Makes a file of a descriptor that is open already.
+   *
+   * Lifetime: `take` closes the descriptor with the file, `borrow` leaves it open, `duplicate`
+   * makes one of its own, which shares the position of the original in the kernel.
+   * Errors: `TypeError`, `RangeError`; `IoError` for a descriptor that is not open, or of a
+   * directory, a pipe or a socket; the descriptor is left as it was then.
+   */
+  static fromFd(fd: number, options: FromFdOptions): OpenFile {
+    const engine = engineOf(options?.engine);
+    return new OpenFile(driveSync(engine, fromFdSteps(engine, fd, options)));
   }
 
   /**
@@ -121,7 +110,7 @@ export class OpenFile implements Target {
    * Errors: `TypeError`, `RangeError` for bad input; `IoError` with `bytesDone`; `AbortError`.
    */
   readAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
-    return this.#later(options, () => this.#transfer(Code.Read, buffers, offset, true));
+    return this.later(options, () => this.#transfer(Code.Read, buffers, offset, true));
   }
 
   /** As `readAt`, on the calling thread. Errors: as `readAt`. */
@@ -140,7 +129,7 @@ export class OpenFile implements Target {
    * `bytesDone`; `AbortError` with `bytesDone`.
    */
   writeAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
-    return this.#later(options, () => this.#transfer(Code.Write, buffers, offset, true));
+    return this.later(options, () => this.#transfer(Code.Write, buffers, offset, true));
   }
 
   /** As `writeAt`, on the calling thread. Errors: as `writeAt`. */
@@ -156,12 +145,12 @@ export class OpenFile implements Target {
    * Errors: as `readAt`.
    */
   readSomeAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
-    return this.#later(options, () => this.#transfer(Code.Read, buffers, offset, false));
+    return this.later(options, () => this.#transfer(Code.Read, buffers, offset, false));
   }
 
   /** As `readSomeAt`, on the calling thread. Errors: as `readAt`. */
   readSomeAtSync(buffers: Buffers, offset: number | bigint): number {
-    return this.#now(() => this.#transfer(Code.Read, buffers, offset, false));
+    return this.now(() => this.#transfer(Code.Read, buffers, offset, false));
   }
 
   /**
@@ -172,12 +161,12 @@ export class OpenFile implements Target {
    * Errors: as `writeAt`.
    */
   writeSomeAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
-    return this.#later(options, () => this.#transfer(Code.Write, buffers, offset, false));
+    return this.later(options, () => this.#transfer(Code.Write, buffers, offset, false));
   }
 
   /** As `writeSomeAt`, on the calling thread. Errors: as `writeAt`. */
   writeSomeAtSync(buffers: Buffers, offset: number | bigint): number {
-    return this.#now(() => this.#transfer(Code.Write, buffers, offset, false));
+    return this.now(() => this.#transfer(Code.Write, buffers, offset, false));
   }
 
   /**
@@ -190,16 +179,12 @@ export class OpenFile implements Target {
    * Errors: as `writeAt`. Only the first system call's worth is in one piece beside other writers.
    */
   append(buffers: Buffers, options?: CallOptions): Promise<number> {
-    return this.#later(options, () => this.#append(buffers), true);
+    return this.later(options, () => this.#append(buffers), 'append');
   }
 
   /** As `append`, on the calling thread. Errors: `EBUSY` while an `append` is under way. */
   appendSync(buffers: Buffers): number {
-    return this.#now(() => {
-      if (!this.#appends.isTaken('append')) return this.#append(buffers);
-      const words = 'an asynchronous append is under way';
-      throw new IoError({ action: 'append', path: this.path, code: 'EBUSY', words });
-    });
+    return this.nowInTurn('append', () => this.#append(buffers));
   }
 
   /**
@@ -208,22 +193,22 @@ export class OpenFile implements Target {
    * Errors: `IoError`; `AbortError`.
    */
   readAll(options?: CallOptions): Promise<Uint8Array> {
-    return this.#later(options, () => readAllSteps(this));
+    return this.later(options, () => this.#readAll());
   }
 
   /** As `readAll`, on the calling thread. Errors: `IoError`. */
   readAllSync(): Uint8Array {
-    return this.#now(() => readAllSteps(this));
+    return this.now(() => this.#readAll());
   }
 
   /** What the file is: size, kind, owner, times. Errors: `IoError`. */
   stat(options?: CallOptions): Promise<FileStat> {
-    return this.#later(options, () => this.#stat());
+    return this.later(options, () => this.#stat());
   }
 
   /** As `stat`, on the calling thread. Errors: `IoError`. */
   statSync(): FileStat {
-    return this.#now(() => this.#stat());
+    return this.now(() => this.#stat());
   }
 
   /**
@@ -234,12 +219,12 @@ export class OpenFile implements Target {
    * Errors: `TypeError`, `RangeError`; `IoError`.
    */
   truncate(length: number | bigint, options?: CallOptions): Promise<void> {
-    return this.#later(options, () => this.#truncate(length));
+    return this.later(options, () => this.#truncate(length));
   }
 
   /** As `truncate`, on the calling thread. Errors: as `truncate`. */
   truncateSync(length: number | bigint): void {
-    this.#now(() => this.#truncate(length));
+    this.now(() => this.#truncate(length));
   }
 
   /**
@@ -249,12 +234,12 @@ export class OpenFile implements Target {
    * Errors: `IoError`; the file is broken then, for ever.
    */
   sync(options?: CallOptions): Promise<SyncReport> {
-    return this.#later(options, () => this.#sync(Code.Sync));
+    return this.later(options, () => this.#sync(Code.Sync));
   }
 
   /** As `sync`, on the calling thread. Errors: as `sync`. */
   syncSync(): SyncReport {
-    return this.#now(() => this.#sync(Code.Sync));
+    return this.now(() => this.#sync(Code.Sync));
   }
 
   /**
@@ -264,99 +249,29 @@ export class OpenFile implements Target {
    * Errors: as `sync`.
    */
   syncData(options?: CallOptions): Promise<SyncReport> {
-    return this.#later(options, () => this.#sync(Code.SyncData));
+    return this.later(options, () => this.#sync(Code.SyncData));
   }
 
   /** As `syncData`, on the calling thread. Errors: as `sync`. */
   syncDataSync(): SyncReport {
-    return this.#now(() => this.#sync(Code.SyncData));
+    return this.now(() => this.#sync(Code.SyncData));
   }
 
   /**
-   * Closes the file after what is under way; again is the same promise. Not a sync.
+   * Makes what was written before it durable before anything written after it, as cheaply as the
+   * system can; on Linux that is `syncData`.
    *
-   * Errors: `IoError` when the system reports a failure at last; the descriptor is gone all the same.
+   * Durable: as the primitive in the report.
+   * Errors: as `sync`.
    */
-  close(): Promise<void> {
-    this.#closed ??= this.#closeWhenIdle();
-    return this.#closed;
+  syncBarrier(options?: CallOptions): Promise<SyncReport> {
+    return this.later(options, () => this.#sync(Code.SyncData));
   }
 
-  /**
-   * Closes the file: at once, or, when operations are under way, after the last of them.
-   *
-   * Errors: as `close`, when it closes at once.
-   */
-  closeSync(): void {
-    if (this.#isClosing) return;
-    if (this.#underWay > 0) {
-      this.close().catch(() => undefined);
-      return;
-    }
-    this.#isClosing = true;
-    this.#closed = Promise.resolve();
-    driveSync(this.engine, this.#closeSteps());
+  /** As `syncBarrier`, on the calling thread. Errors: as `sync`. */
+  syncBarrierSync(): SyncReport {
+    return this.now(() => this.#sync(Code.SyncData));
   }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  [Symbol.dispose](): void {
-    this.closeSync();
-  }
-
-  /** System calls, bytes and short transfers of this file so far. */
-  stats(): EngineStats {
-    return this.counters.stats();
-  }
-
-  /** What this file does and why: engine, primitives, and each fallback with its reason. */
-  explain(): FileExplanation {
-    return explained(this, this.direct);
-  }
-
-  /* ------------------------------------------------------------------------------- faces */
-
-  #now<T>(steps: () => Steps<T>): T {
-    this.#checkUsable('use the file');
-    return driveSync(this.engine, steps());
-  }
-
-  #later<T>(options: CallOptions | undefined, make: () => Steps<T>, inTurn = false): Promise<T> {
-    try {
-      this.#checkUsable('use the file');
-      const signal = signalOf(options);
-      const steps = make();
-      this.#underWay++;
-      const work = (): Promise<T> => drive(this.engine, steps, signal, this.#onEnd);
-      return inTurn ? this.#appends.take('append', work) : work();
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  readonly #onEnd = (): void => {
-    this.#underWay--;
-    if (this.#underWay === 0) this.#whenIdle?.();
-  };
-
-  #checkUsable(action: string): void {
-    if (this.#isClosing) {
-      const words = 'the file is closed';
-      throw new IoError({ action, path: this.path, code: 'EBADF', kind: 'closed', words });
-    }
-    this.latch.check(action, this.path);
-  }
-
-  #checkAccess(code: TransferCode): void {
-    if (code === Code.Read ? this.#mayRead : this.#mayWrite) return;
-    const verb = code === Code.Read ? 'read' : 'write';
-    const words = `the file is open for ${this.access} only`;
-    throw new IoError({ action: verb, path: this.path, code: 'EBADF', kind: 'access', words });
-  }
-
-  /* ------------------------------------------------------------------------------- steps */
 
   #transfer(
     code: TransferCode,
@@ -367,7 +282,13 @@ export class OpenFile implements Target {
     const offset = byteCount(at, 'offset');
     const sequence = sequenceOf(buffers);
     checkRange(offset, sequence.byteLength, 'offset');
-    this.#checkAccess(code);
+    this.check(this.allows(code), code === Code.Read ? 'read' : 'write at a position');
+    if (isWhole) {
+      const steps = code === Code.Read ? readSteps : writeSteps;
+      return steps(this, sequence, offset);
+    }
+    const alignment = this.directAlignment;
+    if (alignment !== undefined) checkAligned(alignment, sequence, offset, false);
     return transferSteps(new Transfer(this, sequence, { code, offset, isWhole }));
   }
 
@@ -377,22 +298,20 @@ export class OpenFile implements Target {
     const length = buffers instanceof Uint8Array && typeof at === 'number' ? buffers.length : 0;
     if (
       engine.performTransfer === undefined ||
+      this.directAlignment !== undefined ||
       length === 0 ||
       !((at as number) >= 0 && Number.isSafeInteger((at as number) + length)) ||
-      !this.#isReadyFor(code)
+      this.isClosed ||
+      this.latch.cause !== undefined ||
+      !this.allows(code)
     ) {
-      return this.#now(() => this.#transfer(code, buffers, at, true));
+      return this.now(() => this.#transfer(code, buffers, at, true));
     }
     const view = buffers as Uint8Array;
     const offset = at as number;
-    const result = engine.performTransfer(code, this.#fd, view, offset);
+    const result = engine.performTransfer(code, this.fd, view, offset);
     this.counters.countTransfer(code, false, length, result);
     return result === length ? length : this.#resume(code, view, offset, result);
-  }
-
-  #isReadyFor(code: TransferCode): boolean {
-    if (this.#isClosing || this.latch.cause !== undefined) return false;
-    return code === Code.Read ? this.#mayRead : this.#mayWrite;
   }
 
   #resume(code: TransferCode, view: Uint8Array, offset: number, result: number): number {
@@ -404,8 +323,13 @@ export class OpenFile implements Target {
 
   #append(buffers: Buffers): Steps<number> {
     const sequence = sequenceOf(buffers);
-    this.#checkAccess(Code.Write);
+    this.check(this.mayWrite, 'append');
     return appendSteps(this, sequence);
+  }
+
+  #readAll(): Steps<Uint8Array> {
+    this.check(this.mayRead, 'read');
+    return readAllSteps(this);
   }
 
   *#stat(): Steps<FileStat> {
@@ -417,7 +341,7 @@ export class OpenFile implements Target {
   #truncate(length: number | bigint): Steps<void> {
     const truncate = new Operation(Code.Truncate);
     truncate.length = byteCount(length, 'length');
-    this.#checkAccess(Code.Write);
+    this.check(this.mayWrite, 'cut the file');
     return callSteps(this, truncate, `cut the file to ${truncate.length} bytes`);
   }
 
@@ -430,47 +354,17 @@ export class OpenFile implements Target {
     }
     return { primitive: code === Code.Sync ? 'fsync' : 'fdatasync' };
   }
-
-  async #closeWhenIdle(): Promise<void> {
-    this.#isClosing = true;
-    if (this.#underWay > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
-    }
-    await drive(this.engine, this.#closeSteps());
-  }
-
-  *#closeSteps(): Steps<void> {
-    const close = closing(this.#fd);
-    this.#fd = -1;
-    yield close;
-    this.counters.count(close);
-    if (close.result >= 0) return;
-    throw refusal(close.result, { action: 'close the file', syscall: 'close', path: this.path });
-  }
 }
 
 /* A system that cannot sync this kind of file has lost nothing by saying so. */
-const SYNC_REFUSALS: readonly string[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];
-
-function signalOf(options: CallOptions | undefined): AbortSignal | undefined {
-  if (options === undefined) return undefined;
-  if (typeof options !== 'object' || options === null) {
-    throw invalidType('options', 'an object', options);
-  }
-  const { signal } = options;
-  if (signal === undefined) return undefined;
-  if (!(signal instanceof AbortSignal))
-    throw invalidType('options.signal', 'an AbortSignal', signal);
-  return signal;
-}
+const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];
 
 function* fileSteps(engine: Engine, path: PathLike, options: OpenOptions): Steps<OpenFile> {
   const place = placeOf(path);
   const settings = settingsOf(options);
-  const { fd } = yield* openSteps(place, settings);
-  return new OpenFile(engine, fd, settings.access, place.path);
+  const opened = yield* openSteps(engine, place, settings);
+  const { access } = settings;
+  return new OpenFile({ engine, access, path: place.path, isOwned: true, ...opened });
 }
 
 /**
