@@ -10,6 +10,7 @@
  *                many, so n views take at most ceil(n / viewCountMax) windows when no call is
  *                short; up to 16,384 views take exactly so many.
  *             3. `consume` takes views in order; nothing is passed twice or left out.
+ *             4. A view that lost bytes while a call used it is told at the end of that call.
  * Not promised: that views in a window are the caller's: small neighbours are copied together.
  * Source: readv(2) (IOV_MAX is 1024 on Linux); Capy's buffer sequences
  */
@@ -23,6 +24,12 @@ export {
   sliceBuffers,
   splitBuffers,
 } from './buffers/cursor.js';
+export {
+  allocated,
+  GrowableBuffer,
+  type GrowableBufferOptions,
+  RingBuffer,
+} from './buffers/dynamic.js';
 export {
   type Buffers,
   PreparedBuffers,
