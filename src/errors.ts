@@ -112,6 +112,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ERANGE: means('invalid', Status.InvalidArgument, 'the value does not fit'),
   ERR_WRONG_TYPE: means('wrong-type', Status.NotApplicable, 'it is not a regular file'),
   ERR_BUFFER_CHANGED: means('invalid', Status.InvalidArgument, 'a view changed its length'),
+  ERR_LEASE_RELEASED: means('closed', Status.InvalidArgument, 'the lease was released'),
 };
 
 /** The meaning of a code; unknown codes have kind `unknown`. */

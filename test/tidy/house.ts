@@ -11,6 +11,7 @@ export const ranks: Readonly<Record<string, number>> = {
   iovec: 3,
   struct: 3,
   platform: 3,
+  aligned: 4,
   engine: 4,
   file: 5,
   mapped: 5,
