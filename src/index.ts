@@ -5,12 +5,24 @@
  */
 
 export {
+  AlignedPool,
+  type AlignedPoolOptions,
+  alignedBuffer,
+  isAligned,
+  type Lease,
+} from './aligned.js';
+export {
   type Buffers,
   buffersCount,
   buffersLength,
   Cursor,
   copyBuffers,
   frontOf,
+  GrowableBuffer,
+  type GrowableBufferOptions,
+  type PreparedBuffers,
+  prepareBuffers,
+  RingBuffer,
   sliceBuffers,
   splitBuffers,
 } from './buffers.js';
@@ -26,15 +38,25 @@ export {
 export { AbortError, type DurableState, type ErrorKind, IoError, Status } from './errors.js';
 export {
   type Access,
+  type AdviceName,
+  type Alignment,
+  AlignmentError,
+  type AllocateOptions,
   type CallOptions,
   type FileExplanation,
   type FileStat,
+  type FromFdOptions,
+  type HintOptions,
+  type HintReport,
   OpenFile,
   type OpenOptions,
   openFile,
   openFileSync,
   type PathLike,
+  type SeekOrigin,
+  type SpaceReport,
   type SyncReport,
+  type WriteLifetime,
 } from './file.js';
 export {
   type Pieces,
