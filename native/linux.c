@@ -15,7 +15,7 @@
 _Static_assert(sizeof(long) == 8, "offsets are passed to syscall(2) in one register");
 
 /* The first 256 bytes that statx(2) fills; spelt here since musl before 1.2.4 has no struct. */
-#define STATX_WANTED 0x2fffU /* basic stats, birth time, mount id, direct I/O alignment */
+#define STATX_WANTED 0x3fffU /* basic stats, birth time, mount id, direct I/O alignment */
 
 #define RETRIED(result, call)      \
   do {                             \
@@ -145,6 +145,26 @@ int64_t sys_lock(int fd, int operation) { ANSWER(flock(fd, operation)); }
 int64_t sys_read_entries(int fd, void *out, size_t capacity) {
   ANSWER(syscall(SYS_getdents64, fd, out, capacity));
 }
+
+int64_t sys_allocate(int fd, int mode, double offset, double length) {
+  ANSWER(fallocate(fd, mode, (off_t)offset, (off_t)length));
+}
+
+/* posix_fadvise(2) answers the error itself and leaves errno alone. */
+int64_t sys_advise(int fd, double offset, double length, int advice) {
+  return -posix_fadvise(fd, (off_t)offset, (off_t)length, advice);
+}
+
+/* F_SET_RW_HINT of fcntl(2), kernel 4.13. */
+int64_t sys_set_lifetime(int fd, uint64_t hint) { ANSWER(fcntl(fd, 1024 + 12, &hint)); }
+
+int64_t sys_start_writeback(int fd, double offset, double length) {
+  ANSWER(sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE));
+}
+
+int64_t sys_duplicate(int fd) { ANSWER(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+
+int64_t sys_get_status_flags(int fd) { ANSWER(fcntl(fd, F_GETFL)); }
 
 int sys_view_count_max(void) {
   long max = sysconf(_SC_IOV_MAX);

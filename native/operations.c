@@ -71,16 +71,11 @@ int64_t perform_transfer(const struct operation *operation) {
   return transfer(operation, operation->row.fd);
 }
 
-static int64_t perform(const struct operation *operation, int opened) {
-  const struct row *row = &operation->row;
-  int fd = row->fd == FD_OPENED_IN_RUN ? opened : row->fd;
-  int fd2 = row->fd2 == FD_OPENED_IN_RUN ? opened : row->fd2;
+/* What needs a descriptor and at most numbers. */
+static int64_t perform_on_descriptor(const struct row *row, int fd) {
   switch (row->code) {
     case ROW_NOP:
       return 0;
-    case ROW_READ:
-    case ROW_WRITE:
-      return transfer(operation, fd);
     case ROW_SYNC:
       return sys_sync(fd);
     case ROW_SYNC_DATA:
@@ -95,25 +90,53 @@ static int64_t perform(const struct operation *operation, int opened) {
       return sys_set_owner(fd, row->flags, row->mode);
     case ROW_SEEK:
       return sys_seek(fd, row->offset, row->flags);
-    case ROW_SET_TIMES:
-      if (row->view_count != 1 || operation->views->iov_len < 32) return -EINVAL;
-      return sys_set_times(fd, operation->views->iov_base);
     case ROW_SET_STATUS_FLAGS:
       return sys_set_status_flags(fd, row->flags);
+    case ROW_GET_STATUS_FLAGS:
+      return sys_get_status_flags(fd);
+    case ROW_DUPLICATE:
+      return sys_duplicate(fd);
     case ROW_LOCK:
       return sys_lock(fd, row->flags);
-    case ROW_READ_ENTRIES:
-      if (row->view_count != 1) return -EINVAL;
-      return sys_read_entries(fd, operation->views->iov_base, operation->views->iov_len);
-    case ROW_STAT:
-      if (row->view_count == 1 && operation->views->iov_len >= 256) {
-        /* AT_EMPTY_PATH: the descriptor itself. */
-        return sys_stat(fd, empty_path, row->flags | 0x1000, operation->views->iov_base);
-      }
-      return perform_named(operation, fd, fd2);
+    case ROW_ALLOCATE:
+      return sys_allocate(fd, row->flags, row->offset, row->length);
+    case ROW_ADVISE:
+      return sys_advise(fd, row->offset, row->length, row->flags);
+    case ROW_SET_LIFETIME:
+      return sys_set_lifetime(fd, (uint64_t)row->flags);
+    case ROW_START_WRITEBACK:
+      return sys_start_writeback(fd, row->offset, row->length);
     default:
-      return perform_named(operation, fd, fd2);
+      return -ENOSYS;
   }
+}
+
+/* What fills or reads one view by descriptor. */
+static int64_t perform_with_view(const struct operation *operation, int fd) {
+  const struct row *row = &operation->row;
+  const struct iovec *view = operation->views;
+  switch (row->code) {
+    case ROW_SET_TIMES:
+      return view->iov_len < 32 ? -EINVAL : sys_set_times(fd, view->iov_base);
+    case ROW_READ_ENTRIES:
+      return sys_read_entries(fd, view->iov_base, view->iov_len);
+    case ROW_STAT:
+      /* AT_EMPTY_PATH: the descriptor itself. */
+      if (view->iov_len < 256) return -EINVAL;
+      return sys_stat(fd, empty_path, row->flags | 0x1000, view->iov_base);
+    default:
+      return perform_named(operation, fd, row->fd2);
+  }
+}
+
+static int64_t perform(const struct operation *operation, int opened) {
+  const struct row *row = &operation->row;
+  int fd = row->fd == FD_OPENED_IN_RUN ? opened : row->fd;
+  int fd2 = row->fd2 == FD_OPENED_IN_RUN ? opened : row->fd2;
+  if (row->code == ROW_READ || row->code == ROW_WRITE) return transfer(operation, fd);
+  if (row->view_count == 0) return perform_on_descriptor(row, fd);
+  if (row->view_count == 1) return perform_with_view(operation, fd);
+  return perform_named(operation, fd, fd2);
 }
 
 static int goes_on(const struct row *row, int64_t result) {

@@ -39,6 +39,12 @@ enum row_code {
   ROW_SET_STATUS_FLAGS = 20,
   ROW_LOCK = 21,
   ROW_READ_ENTRIES = 22,
+  ROW_ALLOCATE = 23,
+  ROW_ADVISE = 24,
+  ROW_SET_LIFETIME = 25,
+  ROW_START_WRITEBACK = 26,
+  ROW_DUPLICATE = 27,
+  ROW_GET_STATUS_FLAGS = 28,
   ROW_CODE_COUNT
 };
 
@@ -59,7 +65,7 @@ struct row {
   int32_t flags;
   int32_t mode;
   double offset; /* bytes; -1: the descriptor's own position */
-  double length; /* bytes a transfer must move for its run to go on; ROW_TRUNCATE: the new size */
+  double length; /* bytes a transfer must move for its run to go on; of a range; a new size */
   double result; /* written when rows are performed on the calling thread */
   double spare[2];
 };

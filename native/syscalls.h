@@ -37,6 +37,12 @@ int64_t sys_set_times(int fd, const int64_t seconds_and_nanoseconds[4]);
 int64_t sys_set_status_flags(int fd, int flags);
 int64_t sys_lock(int fd, int operation);
 int64_t sys_read_entries(int fd, void *out, size_t capacity);
+int64_t sys_allocate(int fd, int mode, double offset, double length);
+int64_t sys_advise(int fd, double offset, double length, int advice);
+int64_t sys_set_lifetime(int fd, uint64_t hint);
+int64_t sys_start_writeback(int fd, double offset, double length);
+int64_t sys_duplicate(int fd);
+int64_t sys_get_status_flags(int fd);
 int sys_view_count_max(void);
 
 #endif

@@ -13,7 +13,7 @@
 import type { Engine, EngineName, EngineStats, Waiter } from './engine/contract.js';
 import { PoolEngine } from './engine/pool.js';
 import { PortableEngine } from './engine/portable.js';
-import { AbortError, invalidType, invalidValue, outOfRange } from './errors.js';
+import { interruption, invalidType, invalidValue, outOfRange } from './errors.js';
 import { capabilitiesOf, environment, loadAddon, type Operation } from './platform.js';
 
 export { Counters } from './engine/contract.js';
@@ -181,7 +181,7 @@ class Drive<T> implements Waiter {
     if (step.done === true || signal === undefined || !signal.aborted) return step;
     if (this.#isAborted || step.value.mustRun) return step;
     this.#isAborted = true;
-    return this.#steps.throw(new AbortError(signal.reason));
+    return this.#steps.throw(interruption(signal.reason));
   }
 }
 

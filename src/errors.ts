@@ -195,6 +195,26 @@ export class AbortError extends Error {
   }
 }
 
+const TIME_IS_UP = { action: 'finish', code: 'ETIMEDOUT', words: 'the time given is up' };
+
+/** The reason of a signal that stands for `timeoutMs`. */
+export function timeIsUp(): IoError {
+  return new IoError(TIME_IS_UP);
+}
+
+/** The error for a caller who gave up, or whose time is up, with the bytes moved by then. */
+export function interruption(reason: unknown, bytesDone = 0): AbortError | IoError {
+  const isTime = reason instanceof IoError && reason.code === TIME_IS_UP.code;
+  return isTime ? new IoError({ ...TIME_IS_UP, bytesDone }) : new AbortError(reason, bytesDone);
+}
+
+/** An interruption of something that had moved bytes by then; other errors as they are. */
+export function interruptedAt(error: unknown, bytesDone: number): unknown {
+  if (error instanceof AbortError) return interruption(error.cause, bytesDone);
+  const isTime = error instanceof IoError && error.code === TIME_IS_UP.code;
+  return isTime ? interruption(error, bytesDone) : error;
+}
+
 /** The library's own mistake: a stated invariant does not hold. */
 export class AssertionFailure extends Error {
   override readonly name: string = 'AssertionFailure';
@@ -231,4 +251,11 @@ export function invalidValue(argument: string, expected: string, actual: unknown
 export function outOfRange(argument: string, expected: string, actual: unknown): RangeError {
   const error = new RangeError(`The "${argument}" must be ${expected}; got ${shown(actual)}`);
   return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' });
+}
+
+/** Takes an argument that is true or false. Errors: `TypeError` naming it. */
+export function trueOrFalse(value: unknown, argument: string, standard = false): boolean {
+  if (value === undefined) return standard;
+  if (typeof value === 'boolean') return value;
+  throw invalidType(argument, 'true or false', value);
 }

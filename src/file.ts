@@ -352,6 +352,8 @@ export class OpenFile extends PositionedFile {
       if (error instanceof IoError && !SYNC_REFUSALS.includes(error.kind)) this.latch.trip(error);
       throw error;
     }
+    /* Of two syncs under way one is told of lost pages, and the other 0 (fsync(2), NOTES). */
+    this.latch.check('sync the file', this.path);
     return { primitive: code === Code.Sync ? 'fsync' : 'fdatasync' };
   }
 }

@@ -48,4 +48,4 @@ export {
 } from './platform/operation.js';
 export { type PathLike, Place, placeOf } from './platform/paths.js';
 export { portablePlatform } from './platform/portable.js';
-export { environment, now, randomName } from './platform/surroundings.js';
+export { environment, now, randomName, signalAfter } from './platform/surroundings.js';

@@ -3,13 +3,15 @@ import type { Sequence } from '../buffers.js';
 import type { Steps } from '../engine.js';
 import { APPENDS, Code, type FileStat, GET_POSITION, Operation } from '../platform.js';
 import { callSteps } from './call.js';
+import { writeSteps } from './moves.js';
 import { type Target, Transfer, transferSteps } from './transfer.js';
 
 interface Appendable extends Target {
   readonly access: string;
 }
 
-function* sizeSteps(file: Target, mustRun = false): Steps<number> {
+/** The size of the file. Errors: `IoError`. */
+export function* sizeSteps(file: Target, mustRun = false): Steps<number> {
   const stat = new Operation(Code.Stat);
   stat.mustRun = mustRun;
   yield* callSteps(file, stat, 'inspect the file');
@@ -38,11 +40,13 @@ function* landingSteps(file: Target, seek: Operation, moved: number): Steps<numb
 /** Appends all bytes and answers where the first landed. Errors: `IoError` with `bytesDone`. */
 export function* appendSteps(file: Appendable, sequence: Sequence): Steps<number> {
   if (sequence.byteLength === 0) return yield* sizeSteps(file);
-  const inPlace = file.access === 'append' || file.engine.capabilities['append-in-place'] === true;
+  const inPlace =
+    file.directAlignment === undefined &&
+    (file.access === 'append' || file.engine.capabilities['append-in-place'] === true);
   const code = Code.Write;
   if (!inPlace) {
     const offset = yield* sizeSteps(file);
-    yield* transferSteps(new Transfer(file, sequence, { code, offset, isWhole: true }));
+    yield* writeSteps(file, sequence, offset);
     return offset;
   }
   const transfer = new Transfer(file, sequence, { code, offset: -1, isWhole: true });

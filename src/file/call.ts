@@ -6,6 +6,7 @@ import type { Target } from './transfer.js';
 /** Performs one operation on the target. Errors: `IoError`. */
 export function* callSteps(target: Target, operation: Operation, action: string): Steps<void> {
   operation.fd = target.fd;
+  target.latch.check(action, target.path);
   yield operation;
   target.counters.count(operation);
   if (operation.result >= 0) return;

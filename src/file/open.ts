@@ -1,6 +1,6 @@
 /** Opening: options to flags, and the check that what was opened is a file with positions. */
-import type { Steps } from '../engine.js';
-import { invalidType, invalidValue, outOfRange } from '../errors.js';
+import type { Engine, Steps } from '../engine.js';
+import { IoError, invalidType, invalidValue, outOfRange, trueOrFalse } from '../errors.js';
 import {
   Code,
   errnoOf,
@@ -12,6 +12,7 @@ import {
   type Place,
   refusal,
 } from '../platform.js';
+import type { Alignment } from './transfer.js';
 
 export type Access = 'read' | 'write' | 'read-write' | 'append';
 
@@ -19,6 +20,7 @@ export interface OpenSettings {
   readonly access: Access;
   readonly flags: number;
   readonly mode: number;
+  readonly direct: boolean | 'strict';
 }
 
 export interface OpenChoices {
@@ -30,6 +32,11 @@ export interface OpenChoices {
   readonly truncate?: boolean | undefined;
   /** Permissions of a file that is created, before the process' mask. Default 0o666. */
   readonly mode?: number | undefined;
+  /**
+   * Go round the page cache. `true` falls back where the file system refuses, and `file.direct`
+   * tells; `strict` rejects there. Default false.
+   */
+  readonly direct?: boolean | 'strict' | undefined;
   /** Every write returns when it is durable: its data, or its data and metadata. */
   readonly sync?: 'data' | 'full' | undefined;
 }
@@ -55,6 +62,12 @@ function syncFlags(sync: unknown): number {
   throw invalidValue('options.sync', "'data' or 'full'", sync);
 }
 
+function directOf(direct: unknown): boolean | 'strict' {
+  if (direct === undefined) return false;
+  if (typeof direct === 'boolean' || direct === 'strict') return direct;
+  throw invalidValue('options.direct', "true, false or 'strict'", direct);
+}
+
 /** Checks a mode given by the caller. */
 export function modeOf(mode: unknown, argument: string): number {
   if (typeof mode !== 'number') throw invalidType(argument, 'a number', mode);
@@ -64,22 +77,16 @@ export function modeOf(mode: unknown, argument: string): number {
   return mode;
 }
 
-function flag(value: unknown, argument: string): boolean {
-  if (value === undefined || typeof value === 'boolean') return value === true;
-  throw invalidType(argument, 'true or false', value);
-}
-
 /** Interprets the options. Errors: `TypeError`, `RangeError` naming the option. */
 export function settingsOf(choices: OpenChoices): OpenSettings {
   if (typeof choices !== 'object' || choices === null) {
     throw invalidType('options', 'an object', choices);
   }
-  const access = choices.access ?? 'read';
-  const accessFlags: number | undefined = ACCESS_FLAGS[access];
-  if (accessFlags === undefined) {
+  const access = choices.access === undefined ? 'read' : choices.access;
+  if (typeof access !== 'string' || !Object.hasOwn(ACCESS_FLAGS, access)) {
     throw invalidValue('options.access', "'read', 'write', 'read-write' or 'append'", access);
   }
-  const truncate = flag(choices.truncate, 'options.truncate');
+  const truncate = trueOrFalse(choices.truncate, 'options.truncate');
   const create = createFlags(choices.create);
   if (access === 'read' && (truncate || create !== 0)) {
     const option = truncate ? 'options.truncate' : 'options.create';
@@ -87,12 +94,20 @@ export function settingsOf(choices: OpenChoices): OpenSettings {
   }
   const mode = choices.mode === undefined ? 0o666 : modeOf(choices.mode, 'options.mode');
   const truncates = truncate ? OpenFlag.Truncate : 0;
-  return { access, mode, flags: accessFlags | create | truncates | syncFlags(choices.sync) };
+  const direct = directOf(choices.direct);
+  return {
+    access,
+    mode,
+    direct,
+    flags: ACCESS_FLAGS[access] | create | truncates | syncFlags(choices.sync),
+  };
 }
 
 export interface Opened {
   readonly fd: number;
-  readonly stat: FileStat;
+  /** Set where direct I/O was asked for and is in force. */
+  readonly alignment: Alignment | undefined;
+  readonly fallbacks: readonly { readonly what: string; readonly reason: string }[];
 }
 
 /** The operation that closes a descriptor. */
@@ -106,9 +121,13 @@ export function closing(fd: number): Operation {
 interface OpeningRun {
   readonly open: Operation;
   readonly stat: Operation;
-  readonly clear: Operation;
+  readonly setFlags: Operation;
 }
 
+/*
+ * O_DIRECT is set after the open: an open(2) that has it and O_CREAT leaves an empty file behind
+ * where the file system refuses it.
+ */
 function openingRun(place: Place, settings: OpenSettings, nonBlocking: number): OpeningRun {
   const open = new Operation(Code.Open);
   open.place = place;
@@ -116,11 +135,12 @@ function openingRun(place: Place, settings: OpenSettings, nonBlocking: number): 
   open.mode = settings.mode;
   const stat = new Operation(Code.Stat);
   stat.fd = FD_OPENED_IN_RUN;
-  const clear = new Operation(Code.SetStatusFlags);
-  clear.fd = FD_OPENED_IN_RUN;
-  clear.flags = settings.flags & OpenFlag.Append;
-  linked(open, stat, clear);
-  return { open, stat, clear };
+  const setFlags = new Operation(Code.SetStatusFlags);
+  setFlags.fd = FD_OPENED_IN_RUN;
+  const direct = settings.direct === false ? 0 : OpenFlag.Direct;
+  setFlags.flags = (settings.flags & OpenFlag.Append) | direct;
+  linked(open, stat, setFlags);
+  return { open, stat, setFlags };
 }
 
 const WRONG_KINDS: Readonly<Partial<Record<FileStat['kind'], string>>> = {
@@ -135,7 +155,7 @@ const WRONG_KINDS: Readonly<Partial<Record<FileStat['kind'], string>>> = {
  *
  * Errors: `IoError`; kind `wrong-type` for a directory, a FIFO or a socket. No descriptor is left.
  */
-export function* openSteps(place: Place, settings: OpenSettings): Steps<Opened> {
+export function* openSteps(engine: Engine, place: Place, settings: OpenSettings): Steps<Opened> {
   let run = openingRun(place, settings, OpenFlag.NonBlocking);
   let isKept = false;
   try {
@@ -145,20 +165,71 @@ export function* openSteps(place: Place, settings: OpenSettings): Steps<Opened> 
       run = openingRun(place, settings, 0);
       yield run.open;
     }
-    const stat = checkOpened(run, place.path);
+    checkOpened(run, place.path);
+    const opened = directOrNot(engine, run, settings, place.path);
+    if (run.setFlags.result < 0 && opened.alignment === undefined) yield* plainFlags(run, settings);
     isKept = true;
-    return { fd: run.open.result, stat };
+    return opened;
   } finally {
     if (!isKept && run.open.result >= 0) yield closing(run.open.result);
   }
 }
 
-function checkOpened(run: OpeningRun, path: string): FileStat {
+/* Refused with O_DIRECT, the flags are still those of the open. */
+function* plainFlags(run: OpeningRun, settings: OpenSettings): Steps<void> {
+  const setFlags = new Operation(Code.SetStatusFlags);
+  setFlags.fd = run.open.result;
+  setFlags.flags = settings.flags & OpenFlag.Append;
+  if (settings.direct !== false) yield setFlags;
+}
+
+function checkOpened(run: OpeningRun, path: string): void {
   const context = { action: 'open the file', syscall: 'open', path, step: 'open' };
   if (run.open.result < 0) throw refusal(run.open.result, context);
   if (run.stat.result < 0) throw refusal(run.stat.result, { ...context, syscall: 'fstat' });
-  const stat = run.stat.stat as FileStat;
+  checkKind(run.stat.stat as FileStat, path);
+}
+
+/** Refuses what has no positions. Errors: `IoError` of kind `wrong-type`. */
+export function checkKind(stat: FileStat, path: string | undefined): void {
   const code = WRONG_KINDS[stat.kind];
-  if (code !== undefined) throw refusal(errnoOf(code), context);
-  return stat;
+  if (code === undefined) return;
+  throw refusal(errnoOf(code), { action: 'open the file', syscall: 'open', path, step: 'open' });
+}
+
+/* Where the kernel does not tell (before 6.1), the block of the file system is safe to ask for. */
+function alignmentOf(stat: FileStat): Alignment | undefined {
+  const { direct, blockBytes } = stat;
+  if (direct === undefined) {
+    const block = Math.max(blockBytes, 512);
+    return { memory: block, offset: block, length: block };
+  }
+  if (direct.memory === 0) return undefined;
+  return { memory: direct.memory, offset: direct.offset, length: direct.offset };
+}
+
+function directRefusal(engine: Engine, run: OpeningRun): string | undefined {
+  const { setFlags, stat } = run;
+  if (engine.capabilities['status-flags'] !== true) {
+    return String(engine.capabilities['status-flags']);
+  }
+  if (setFlags.result < 0) return refusal(setFlags.result, { action: 'set O_DIRECT' }).message;
+  const alignment = alignmentOf(stat.stat as FileStat);
+  return alignment === undefined ? 'the file system refuses it for this file' : undefined;
+}
+
+function directOrNot(
+  engine: Engine,
+  run: OpeningRun,
+  settings: OpenSettings,
+  path: string,
+): Opened {
+  const opened = { fd: run.open.result, alignment: undefined, fallbacks: [] };
+  if (settings.direct === false) return opened;
+  const reason = directRefusal(engine, run);
+  if (reason === undefined) return { ...opened, alignment: alignmentOf(run.stat.stat as FileStat) };
+  if (settings.direct !== 'strict') return { ...opened, fallbacks: [{ what: 'direct', reason }] };
+  const words = `direct I/O is refused here: ${reason}`;
+  const action = 'open the file';
+  throw new IoError({ action, code: 'ENOTSUP', syscall: 'fcntl', path, step: 'open', words });
 }

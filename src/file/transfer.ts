@@ -1,9 +1,16 @@
 /** The one transfer loop: short calls are resumed here and nowhere else. */
 import { type Sequence, Window } from '../buffers.js';
 import type { Counters, Engine, Steps } from '../engine.js';
-import { AbortError, IoError } from '../errors.js';
+import { IoError, interruptedAt } from '../errors.js';
 import { Code, Operation, refusal } from '../platform.js';
 import type { Latch } from './latch.js';
+
+/** Bytes of which memory, offset and length have to be multiples for direct I/O. */
+export interface Alignment {
+  readonly memory: number;
+  readonly offset: number;
+  readonly length: number;
+}
 
 /** What a transfer moves bytes to or from. */
 export interface Target {
@@ -12,6 +19,8 @@ export interface Target {
   readonly counters: Counters;
   readonly path: string | undefined;
   readonly fd: number;
+  /** Set for direct I/O. */
+  readonly directAlignment: Alignment | undefined;
 }
 
 export interface TransferOptions {
@@ -39,7 +48,9 @@ export class Transfer {
   #isEnded = false;
 
   constructor(target: Target, sequence: Sequence, options: TransferOptions) {
-    const direction = options.code === Code.Write ? 'gather' : 'scatter';
+    /* Small views copied together would lie where direct I/O does not take them from. */
+    const isGather = options.code === Code.Write && target.directAlignment === undefined;
+    const direction = isGather ? 'gather' : 'scatter';
     this.#target = target;
     this.#options = options;
     this.#window = new Window(sequence, target.engine.viewCountMax, direction);
@@ -63,6 +74,8 @@ export class Transfer {
       return undefined;
     }
     const { offset } = this.#options;
+    const { latch, path } = this.#target;
+    if (latch.cause !== undefined) latch.check(this.#action(), path);
     this.#window.fill();
     const { operation } = this;
     operation.payload = this.#window.payload;
@@ -85,7 +98,14 @@ export class Transfer {
     if (result < 0) throw this.#refused(result);
     if (result > 0) this.#window.consume(result);
     else if (this.#options.code === Code.Write) throw this.#wroteNothing();
-    this.#isEnded = result === 0 || !this.#options.isWhole;
+    this.#isEnded = result === 0 || !this.#options.isWhole || this.#isDirectEnd(result);
+  }
+
+  /* Going on behind less than a block is EINVAL for direct I/O, and there is nothing behind it. */
+  #isDirectEnd(result: number): boolean {
+    const alignment = this.#target.directAlignment;
+    if (alignment === undefined || this.#options.code === Code.Write) return false;
+    return result % alignment.length !== 0;
   }
 
   /** Lets go of what the transfer holds when it does not come to its end. */
@@ -138,7 +158,6 @@ export function* transferSteps(transfer: Transfer): Steps<number> {
     return transfer.bytesDone;
   } catch (error) {
     transfer.release();
-    if (error instanceof AbortError) throw new AbortError(error.cause, transfer.bytesDone);
-    throw error;
+    throw interruptedAt(error, transfer.bytesDone);
   }
 }

@@ -1,15 +1,19 @@
 /** Reading a whole file, whatever its size says. */
+import { alignUp } from '../bytes.js';
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import { Code, type FileStat, Operation } from '../platform.js';
 import { callSteps } from './call.js';
+import { alignedMemory } from './direct.js';
 import { type Target, Transfer, transferSteps } from './transfer.js';
 
 const GROWTH_BYTES = 65536;
 
-function room(bytes: number, path: string | undefined): Uint8Array {
+/* Direct I/O asks for aligned memory, and for a length to go with it. */
+function room(bytes: number, { directAlignment, path }: Target): Uint8Array {
   try {
-    return new Uint8Array(bytes);
+    if (directAlignment === undefined) return new Uint8Array(bytes);
+    return alignedMemory(alignUp(bytes, directAlignment.length), directAlignment);
   } catch (cause) {
     const words = `${bytes} bytes do not fit in one buffer`;
     throw new IoError({ action: 'read the whole file', path, code: 'EFBIG', words, cause });
@@ -27,13 +31,13 @@ export function* readAllSteps(file: Target): Steps<Uint8Array> {
   const stat = new Operation(Code.Stat);
   yield* callSteps(file, stat, 'inspect the file');
   const { size } = stat.stat as FileStat;
-  let bytes = room(size + 1, file.path);
+  let bytes = room(size + 1, file);
   let length = 0;
   for (;;) {
     const moved = yield* fill(file, bytes.subarray(length), length);
     length += moved;
     if (length < bytes.byteLength) return bytes.subarray(0, length);
-    const larger = room(bytes.byteLength + Math.max(GROWTH_BYTES, bytes.byteLength), file.path);
+    const larger = room(bytes.byteLength + Math.max(GROWTH_BYTES, bytes.byteLength), file);
     larger.set(bytes);
     bytes = larger;
   }

@@ -9,6 +9,16 @@ export const RENAME_NOREPLACE = 1;
 export const LOCK_EXCLUSIVE_NOW = 6;
 /** lseek(2): SEEK_CUR. */
 export const GET_POSITION = 1;
+/** Modes of fallocate(2). */
+export const AllocateMode: Readonly<
+  Record<'KeepSize' | 'PunchHole' | 'CollapseRange' | 'ZeroRange', number>
+> = { KeepSize: 1, PunchHole: 2, CollapseRange: 8, ZeroRange: 16 };
+
+/** Advice of posix_fadvise(2). */
+export const Advice: Readonly<
+  Record<'normal' | 'random' | 'sequential' | 'willneed' | 'dontneed' | 'noreuse', number>
+> = { normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4, noreuse: 5 };
+
 /** In `flags` of a Write: at the end of the file, wherever that is by then (RWF_APPEND). */
 export const APPENDS = 2;
 /** In place of a descriptor: the one that the latest Open of the same run answered. */
@@ -28,7 +38,8 @@ export const OpenFlag: Readonly<
     | 'NoFollow'
     | 'NonBlocking'
     | 'DataSync'
-    | 'FullSync',
+    | 'FullSync'
+    | 'Direct',
     number
   >
 > = {
@@ -44,6 +55,7 @@ export const OpenFlag: Readonly<
   NonBlocking: constants.O_NONBLOCK ?? 0,
   DataSync: constants.O_DSYNC ?? 0,
   FullSync: constants.O_SYNC ?? 0,
+  Direct: constants.O_DIRECT ?? 0,
 };
 
 /* The type bits of inode(7), in decimal: Biome 2.5.15 "mends" octal keys to wrong numbers. */
@@ -68,6 +80,13 @@ function millisecondsAt(view: DataView, offset: number): number {
 }
 
 const STATX_BTIME = 0x800;
+const STATX_DIOALIGN = 0x2000;
+
+/* Kernel 6.1 and later tell; 0 means that the file cannot be opened for direct I/O. */
+function directOf(view: DataView): FileStat['direct'] {
+  if ((view.getUint32(0, true) & STATX_DIOALIGN) === 0) return undefined;
+  return { memory: view.getUint32(152, true), offset: view.getUint32(156, true) };
+}
 
 /** Decodes struct statx (man 2 statx; linux/stat.h). Little-endian, as every CPU the addon is built for. */
 export function decodeStat(out: Uint8Array): FileStat {
@@ -90,6 +109,7 @@ export function decodeStat(out: Uint8Array): FileStat {
     createdMs: view.getUint32(0, true) & STATX_BTIME ? millisecondsAt(view, 80) : undefined,
     changedMs: millisecondsAt(view, 96),
     modifiedMs: millisecondsAt(view, 112),
+    direct: directOf(view),
     times: BigInt64Array.of(
       view.getBigInt64(64, true),
       BigInt(view.getUint32(72, true)),

@@ -26,6 +26,12 @@ export const Code = {
   SetStatusFlags: 20,
   Lock: 21,
   ReadEntries: 22,
+  Allocate: 23,
+  Advise: 24,
+  SetLifetime: 25,
+  StartWriteback: 26,
+  Duplicate: 27,
+  GetStatusFlags: 28,
 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
@@ -53,6 +59,12 @@ const NAMES: readonly string[] = [
   'fcntl',
   'flock',
   'scandir',
+  'fallocate',
+  'posix_fadvise',
+  'fcntl(F_SET_RW_HINT)',
+  'sync_file_range',
+  'fcntl(F_DUPFD)',
+  'fcntl(F_GETFL)',
 ];
 
 /** The name Node's errors give the system call of a code. */
@@ -87,6 +99,8 @@ export interface FileStat {
   readonly modifiedMs: number;
   readonly changedMs: number;
   readonly createdMs: number | undefined;
+  /** What direct I/O demands, in bytes, 0 where it is refused; `undefined` where nobody tells. */
+  readonly direct: { readonly memory: number; readonly offset: number } | undefined;
   /** Seconds and nanoseconds of access and modification, to set them again exactly. */
   readonly times: BigInt64Array;
 }

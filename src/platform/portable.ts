@@ -58,6 +58,7 @@ function statOf(stat: fs.BigIntStats): FileStat {
     modifiedMs: milliseconds(stat.mtimeNs),
     changedMs: milliseconds(stat.ctimeNs),
     createdMs: stat.birthtimeNs === 0n ? undefined : milliseconds(stat.birthtimeNs),
+    direct: undefined,
     times: BigInt64Array.of(...parts(stat.atimeNs), ...parts(stat.mtimeNs)),
   };
 }
@@ -134,12 +135,12 @@ function errnoIn(error: unknown, operation: Operation): number {
   return errnoOf(operation.place === undefined ? 'ENOSYS' : 'EACCES');
 }
 
-/* The descriptor's own position has no call in node:fs; Linux shows it (man 5 proc, fdinfo). */
-function positionShown(fd: number): number {
+/* Neither a descriptor's position nor its flags has a call in node:fs; Linux shows them (proc(5)). */
+function shown(fd: number, field: 'pos' | 'flags', base: 8 | 10): number {
   try {
     const info = fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
-    const digits = /^pos:\s+(\d+)/m.exec(info)?.[1];
-    return digits === undefined ? errnoOf('ENOSYS') : Number(digits);
+    const digits = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(info)?.[1];
+    return digits === undefined ? errnoOf('ENOSYS') : Number.parseInt(digits, base);
   } catch {
     return errnoOf('ENOSYS');
   }
@@ -147,7 +148,8 @@ function positionShown(fd: number): number {
 
 function answeredHere(operation: Operation, fd: number): number | undefined {
   if (operation.code === Code.Nop) return 0;
-  if (operation.code === Code.Seek) return positionShown(fd);
+  if (operation.code === Code.Seek) return shown(fd, 'pos', 10);
+  if (operation.code === Code.GetStatusFlags) return shown(fd, 'flags', 8);
   return undefined;
 }
 

@@ -1,6 +1,6 @@
 /** What a replace can be told, checked. */
 import type { Engine } from '../engine.js';
-import { invalidType, invalidValue, outOfRange } from '../errors.js';
+import { invalidType, invalidValue, outOfRange, trueOrFalse } from '../errors.js';
 import { modeOf } from '../file.js';
 
 /** Numbers of a user and a group. */
@@ -69,12 +69,6 @@ function ownerOf(owner: ReplaceOptions['owner']): ReplaceSettings['owner'] {
   };
 }
 
-function yesOrNo(value: unknown, standard: boolean, argument: string): boolean {
-  if (value === undefined) return standard;
-  if (typeof value === 'boolean') return value;
-  throw invalidType(argument, 'true or false', value);
-}
-
 function encodingOf(encoding: unknown): BufferEncoding {
   if (encoding === undefined) return 'utf8';
   if (typeof encoding === 'string' && Buffer.isEncoding(encoding)) return encoding;
@@ -99,10 +93,10 @@ export function replaceSettingsOf(options: ReplaceOptions): ReplaceSettings {
     mode: options.mode === undefined ? undefined : modeOf(options.mode, 'options.mode'),
     owner: ownerOf(options.owner),
     durable,
-    followSymlink: yesOrNo(options.followSymlink, true, 'options.followSymlink'),
-    ifAbsent: yesOrNo(options.ifAbsent, false, 'options.ifAbsent'),
-    keepTimes: yesOrNo(options.keepTimes, false, 'options.keepTimes'),
-    sweep: yesOrNo(options.sweep, true, 'options.sweep'),
+    followSymlink: trueOrFalse(options.followSymlink, 'options.followSymlink', true),
+    ifAbsent: trueOrFalse(options.ifAbsent, 'options.ifAbsent'),
+    keepTimes: trueOrFalse(options.keepTimes, 'options.keepTimes'),
+    sweep: trueOrFalse(options.sweep, 'options.sweep', true),
     encoding: encodingOf(options.encoding),
   };
 }

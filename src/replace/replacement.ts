@@ -50,6 +50,7 @@ export class Replacement implements Target {
   readonly engine: Engine;
   readonly latch: Latch = new Latch();
   readonly counters: Counters = new Counters();
+  readonly directAlignment = undefined;
   readonly path: string;
   readonly #settings: ReplaceSettings;
   readonly #asked: Place;
@@ -317,6 +318,16 @@ export class Replacement implements Target {
     return [{ operation, done, refused: (result) => this.#directoryRefused(result) }];
   }
 
+  /* What was read through the directory is done; a refused close has closed all the same. */
+  #closeTasks(): Task[] {
+    const spot = this.#spot as Spot;
+    if (spot.descriptor < 0) return [];
+    const done = (): undefined => {
+      this.#spot = { ...spot, descriptor: -1 };
+    };
+    return [{ operation: closing(spot.descriptor), done, refused: done }];
+  }
+
   /* A file system that has no sync for directories says EINVAL; anything else is a loss. */
   #directoryRefused(result: number): IoError | undefined {
     const step = 'sync the directory';
@@ -343,11 +354,14 @@ export class Replacement implements Target {
     const spot = this.#spot as Spot;
     const tasks = [...before, ...this.#contentTasks()];
     if (((spot.old?.mode ?? 0) & 0o6000) !== 0) yield* this.#weakened(tasks);
-    yield* taskSteps([...tasks, ...this.#nameTasks(), ...this.#directoryTasks()]);
-    if (this.#settings.sweep) yield* this.#sweep(spot);
-    const { descriptor } = spot;
-    this.#spot = { ...spot, descriptor: -1 };
-    if (descriptor >= 0) yield closing(descriptor);
+    tasks.push(...this.#nameTasks(), ...this.#directoryTasks());
+    if (this.#settings.sweep && !sweptDirectories.has(spot.directory.path)) {
+      yield* taskSteps(tasks);
+      yield* this.#sweep(spot);
+      yield* taskSteps(this.#closeTasks());
+    } else {
+      yield* taskSteps([...tasks, ...this.#closeTasks()]);
+    }
     return {
       path: spot.target.path,
       bytes: this.#bytes,
@@ -361,7 +375,6 @@ export class Replacement implements Target {
   }
 
   *#sweep({ directory, descriptor, target }: Spot): Steps<void> {
-    if (sweptDirectories.has(directory.path)) return;
     if (sweptDirectories.size >= SWEPT_REMEMBERED_MAX) sweptDirectories.clear();
     sweptDirectories.add(directory.path);
     this.#swept = yield* sweepSteps(directory, descriptor < 0 ? target.directory : descriptor);

@@ -64,29 +64,36 @@ interface Look {
   readonly name: string;
   readonly open: Operation | undefined;
   readonly stat: Operation;
-  readonly list: Operation;
+  /** `undefined`, with a reason, where attributes cannot be listed. */
+  readonly list: Operation | undefined;
+  readonly listReason: string | undefined;
+}
+
+function listing(target: Place): Operation {
+  const list = new Operation(Code.ListAttributes);
+  list.place = target;
+  list.out = new Uint8Array(ANSWER_BYTES);
+  return list;
 }
 
 function lookAt(engine: Engine, place: Place): Look {
   const directory = place.parent();
   const name = place.base;
-  const holds = engine.capabilities['directory-sync'] === true;
+  const { capabilities } = engine;
+  const holds = capabilities['directory-sync'] === true;
   const target = directory.child(name, holds ? FD_OPENED_IN_RUN : AT_FDCWD);
   const stat = new Operation(Code.Stat);
   stat.place = target;
   stat.flags = AT_SYMLINK_NOFOLLOW;
-  const list = new Operation(Code.ListAttributes);
-  list.place = target;
-  list.out = new Uint8Array(ANSWER_BYTES);
-  if (!holds) {
-    linked(stat, list);
-    return { directory, name, open: undefined, stat, list };
-  }
+  const list = capabilities.attributes === true ? listing(target) : undefined;
+  const listReason = list === undefined ? String(capabilities.attributes) : undefined;
+  if (list !== undefined) linked(stat, list);
+  if (!holds) return { directory, name, open: undefined, stat, list, listReason };
   const open = new Operation(Code.Open);
   open.place = directory;
   open.flags = OpenFlag.ReadOnly | OpenFlag.Directory;
-  linked(open, stat, list);
-  return { directory, name, open, stat, list };
+  linked(open, stat);
+  return { directory, name, open, stat, list, listReason };
 }
 
 function* readLinkSteps(place: Place, target: Place): Steps<Place> {
@@ -176,6 +183,7 @@ function* spotOf(look: Look, path: string): Steps<Spot> {
   if (stat.result < 0) throw untouched(stat.result, 'inspect the target', path);
   const old = stat.stat as FileStat;
   checkKind(old, path);
+  if (list === undefined) return { ...spot, old, attributesReason: look.listReason };
   list.place = target;
   const listed = yield* askedAgain(list);
   if (listed.result >= 0) {

@@ -1,0 +1,110 @@
+/**
+ * Direct I/O: what it demands is checked before anything happens, and a tail that is not a whole
+ * block is written as one and cut.
+ */
+import type { Sequence } from '../buffers.js';
+import type { Steps } from '../engine.js';
+import { addressOf, Code, type FileStat, Operation } from '../platform.js';
+import { callSteps } from './call.js';
+import { type Alignment, type Target, Transfer, transferSteps } from './transfer.js';
+
+type Which = 'memory' | 'offset' | 'length';
+
+/** Direct I/O was asked for what it cannot do: says which is off, and by how much. */
+export class AlignmentError extends RangeError {
+  readonly code: string = 'ERR_OUT_OF_RANGE';
+  readonly which: Which;
+  /** Bytes past the last multiple. */
+  readonly past: number;
+
+  constructor(which: Which, argument: string, alignment: number, past: number) {
+    const what = which === 'offset' ? `The "${argument}"` : `The ${which} of "${argument}"`;
+    const multiple = `a multiple of ${alignment} bytes for direct I/O`;
+    super(`${what} must be ${multiple}; it is ${past} bytes past one`);
+    this.which = which;
+    this.past = past;
+  }
+}
+
+function check(which: Which, argument: string, value: number, alignment: number): void {
+  const past = value % alignment;
+  if (past !== 0) throw new AlignmentError(which, argument, alignment, past);
+}
+
+/**
+ * Checks what the kernel would answer with EINVAL, on file systems that take it all the same too
+ * (tmpfs does). The length of the last view may be off where a tail is allowed.
+ *
+ * Errors: `AlignmentError` naming which of memory, offset and length is off, and by how much.
+ */
+export function checkAligned(
+  alignment: Alignment,
+  sequence: Sequence,
+  offset: number,
+  mayHaveTail: boolean,
+): void {
+  check('offset', 'offset', offset, alignment.offset);
+  const last = sequence.views.length - 1;
+  for (const [index, view] of sequence.views.entries()) {
+    const name = last === 0 ? 'buffers' : `buffers[${index}]`;
+    const address = addressOf(view);
+    if (address !== undefined) check('memory', name, address, alignment.memory);
+    if (index === last && mayHaveTail) continue;
+    check('length', name, view.length, alignment.length);
+  }
+}
+
+/** Memory for direct I/O, all zero. */
+export function alignedMemory(length: number, alignment: Alignment): Uint8Array {
+  const memory = new Uint8Array(length + alignment.memory);
+  const past = (addressOf(memory) ?? 0) % alignment.memory;
+  const start = past === 0 ? 0 : alignment.memory - past;
+  return memory.subarray(start, start + length);
+}
+
+function whole(file: Target, sequence: Sequence, offset: number): Steps<number> {
+  return transferSteps(new Transfer(file, sequence, { code: Code.Write, offset, isWhole: true }));
+}
+
+function splitTail(sequence: Sequence, tailBytes: number): { body: Sequence; tail: Uint8Array } {
+  const last = sequence.views[sequence.views.length - 1] as Uint8Array;
+  const cut = last.length - tailBytes;
+  const views = sequence.views.slice(0, -1);
+  if (cut > 0) views.push(last.subarray(0, cut));
+  return { body: { views, byteLength: sequence.byteLength - tailBytes }, tail: last.subarray(cut) };
+}
+
+/*
+ * The padding would overwrite what stands behind a tail in the middle of a file, so a tail is only
+ * taken where the file ends with it.
+ */
+function* checkTail(file: Target, end: number, tailBytes: number): Steps<void> {
+  const stat = new Operation(Code.Stat);
+  yield* callSteps(file, stat, 'inspect the file');
+  const { size } = stat.stat as FileStat;
+  const alignment = (file.directAlignment as Alignment).length;
+  if (end < size) throw new AlignmentError('length', 'buffers', alignment, tailBytes);
+}
+
+/**
+ * Writes to a direct file, in whole blocks; a tail at the end of the file is padded with zeros and
+ * the file cut to its length.
+ *
+ * Errors: `AlignmentError` before anything is written; `IoError` with `bytesDone`.
+ */
+export function* directWriteSteps(file: Target, sequence: Sequence, offset: number): Steps<number> {
+  const alignment = file.directAlignment as Alignment;
+  const tailBytes = sequence.byteLength % alignment.length;
+  if (tailBytes === 0) return yield* whole(file, sequence, offset);
+  const end = offset + sequence.byteLength;
+  yield* checkTail(file, end, tailBytes);
+  const { body, tail } = splitTail(sequence, tailBytes);
+  if (body.byteLength > 0) yield* whole(file, body, offset);
+  const block = alignedMemory(alignment.length, alignment);
+  block.set(tail);
+  yield* whole(file, { views: [block], byteLength: block.length }, offset + body.byteLength);
+  const cut = new Operation(Code.Truncate);
+  cut.length = end;
+  yield* callSteps(file, cut, `cut the file to ${end} bytes`);
+  return sequence.byteLength;
+}

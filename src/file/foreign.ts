@@ -1,0 +1,71 @@
+/** Files made of descriptors that somebody else opened. */
+import type { Engine, Steps } from '../engine.js';
+import { invalidType, invalidValue, outOfRange } from '../errors.js';
+import { Code, errnoOf, type FileStat, OpenFlag, Operation, refusal } from '../platform.js';
+import type { FileParts } from './core.js';
+import { type Access, checkKind } from './open.js';
+
+export interface FromFdOptions {
+  /** Whose the descriptor is from now on. */
+  readonly ownership: 'take' | 'borrow' | 'duplicate';
+  /** For messages. */
+  readonly path?: string | undefined;
+  /** Default: `defaultEngine()`. */
+  readonly engine?: Engine | undefined;
+}
+
+const DESCRIPTOR_MAX = 2 ** 31 - 1;
+const ACCESS_MASK = OpenFlag.WriteOnly | OpenFlag.ReadWrite;
+
+function checkOptions(fd: unknown, options: FromFdOptions): void {
+  if (typeof fd !== 'number') throw invalidType('fd', 'a number', fd);
+  if (!Number.isInteger(fd) || fd < 0 || fd > DESCRIPTOR_MAX) {
+    throw outOfRange('fd', `an integer from 0 to ${DESCRIPTOR_MAX}`, fd);
+  }
+  if (typeof options !== 'object' || options === null) {
+    throw invalidType('options', 'an object', options);
+  }
+  if (!['take', 'borrow', 'duplicate'].includes(options.ownership)) {
+    const expected = "'take', 'borrow' or 'duplicate'";
+    throw invalidValue('options.ownership', expected, options.ownership);
+  }
+  if (options.path !== undefined && typeof options.path !== 'string') {
+    throw invalidType('options.path', 'a string', options.path);
+  }
+}
+
+/* Where nobody tells how a descriptor was opened, the kernel refuses what it does not allow. */
+function accessOf(flags: number): Access {
+  if (flags < 0) return 'read-write';
+  if ((flags & ACCESS_MASK) === OpenFlag.ReadOnly) return 'read';
+  if ((flags & OpenFlag.Append) !== 0) return 'append';
+  return (flags & ACCESS_MASK) === OpenFlag.WriteOnly ? 'write' : 'read-write';
+}
+
+function* askSteps(operation: Operation, fd: number, path: string | undefined): Steps<number> {
+  operation.fd = fd;
+  yield operation;
+  const { result } = operation;
+  if (result >= 0 || result === errnoOf('ENOSYS')) return result;
+  throw refusal(result, { action: `take descriptor ${fd} as a file`, syscall: 'fcntl', path });
+}
+
+function* duplicateSteps(fd: number, path: string | undefined): Steps<number> {
+  const duplicate = new Operation(Code.Duplicate);
+  const result = yield* askSteps(duplicate, fd, path);
+  if (result >= 0) return result;
+  throw refusal(result, { action: `duplicate descriptor ${fd}`, syscall: 'dup', path });
+}
+
+/** Checks a descriptor and makes it a file's. Errors: as `OpenFile.fromFd`. */
+export function* fromFdSteps(engine: Engine, fd: number, options: FromFdOptions): Steps<FileParts> {
+  checkOptions(fd, options);
+  const { ownership, path } = options;
+  const stat = new Operation(Code.Stat);
+  yield* askSteps(stat, fd, path);
+  checkKind(stat.stat as FileStat, path);
+  const access = accessOf(yield* askSteps(new Operation(Code.GetStatusFlags), fd, path));
+  const own = ownership === 'duplicate' ? yield* duplicateSteps(fd, path) : fd;
+  const isOwned = ownership !== 'borrow';
+  return { engine, fd: own, access, path, isOwned, alignment: undefined, fallbacks: [] };
+}
