@@ -128,6 +128,7 @@ function checkOutcome(outcome: Outcome, scenario: Scenario, refused: number): vo
   const naming = asked.findIndex((one) => one === Code.Rename || one === Code.Link);
   if (report !== undefined) {
     equal(content, NEW_TEXT);
+    equal(report.durability, scenario.options?.durable === false ? 'none' : 'full');
     if (naming > refused && code !== Code.Lock && !isForLink(engine, refused)) {
       ok(TOLD.includes(code), `${codeName(code)} was refused and the replace was not`);
       ok(report.fallbacks.length > 0, `a refused ${codeName(code)} is told`);
