@@ -114,7 +114,15 @@ onAllDoors(
     });
     const path = join(scratch(t), 'file');
     const opened = await judged.create(path);
-    const file = new OpenFile(failing.engine, opened.fd, 'read-write', path);
+    const file = new OpenFile({
+      engine: failing.engine,
+      fd: opened.fd,
+      access: 'read-write',
+      path,
+      isOwned: true,
+      alignment: undefined,
+      fallbacks: [],
+    });
     isFailing = true;
     const error = await refusalOf(() => failing.close(file));
     deepEqual([error.code, error.syscall, error.path], ['EIO', 'close', path]);
