@@ -20,7 +20,7 @@ export class Latch {
   }
 
   /** Errors: `IoError` of kind `broken` with the first cause, once tripped. */
-  check(action: string, path: string | undefined): void {
+  check(action: string, path: string | undefined, bytesDone?: number): void {
     const cause = this.#cause;
     if (cause === undefined) return;
     throw new IoError({
@@ -30,6 +30,7 @@ export class Latch {
       kind: 'broken',
       errno: cause.errno,
       syscall: cause.syscall,
+      bytesDone,
       cause,
       words: `an earlier failure broke the file; open it again (first cause: ${cause.message})`,
     });

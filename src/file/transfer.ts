@@ -1,8 +1,9 @@
 /** The one transfer loop: short calls are resumed here and nowhere else. */
-import { type Sequence, Window } from '../buffers.js';
+import { type Sequence, Staging, Window, type WindowOptions } from '../buffers.js';
+import { alignedBuffer } from '../aligned.js';
 import type { Counters, Engine, Steps } from '../engine.js';
 import { IoError, interruptedAt } from '../errors.js';
-import { Code, Operation, refusal } from '../platform.js';
+import { Code, markUntransferable, Operation, refusal } from '../platform.js';
 import type { Latch } from './latch.js';
 
 /** Bytes of which memory, offset and length have to be multiples for direct I/O. */
@@ -33,6 +34,13 @@ export interface TransferOptions {
   readonly firstResult?: number;
 }
 
+/* Direct I/O takes these blocks too. Nobody else ever sees them, and they are marked all the same. */
+const staging: Staging = new Staging((bytes) => {
+  const block = alignedBuffer(bytes);
+  markUntransferable(block.buffer);
+  return block;
+});
+
 /**
  * A sequence on its way, as a step machine: `next` prepares a call, `take` reads its result, until
  * `next` answers `undefined`.
@@ -49,11 +57,13 @@ export class Transfer {
 
   constructor(target: Target, sequence: Sequence, options: TransferOptions) {
     /* Small views copied together would lie where direct I/O does not take them from. */
-    const isGather = options.code === Code.Write && target.directAlignment === undefined;
-    const direction = isGather ? 'gather' : 'scatter';
+    const isDirect = target.directAlignment !== undefined;
+    const joins = options.code === Code.Write && (!isDirect || sequence.isCopied === true);
+    const direction = joins ? 'gather' : 'scatter';
     this.#target = target;
     this.#options = options;
-    this.#window = new Window(sequence, target.engine.viewCountMax, direction);
+    const wanted: WindowOptions = { staging, changed: (bytesDone) => this.#changed(bytesDone) };
+    this.#window = new Window(sequence, target.engine.viewCountMax, direction, wanted);
     this.operation = new Operation(options.code);
     this.operation.fd = target.fd;
   }
@@ -75,7 +85,7 @@ export class Transfer {
     }
     const { offset } = this.#options;
     const { latch, path } = this.#target;
-    if (latch.cause !== undefined) latch.check(this.#action(), path);
+    if (latch.cause !== undefined) latch.check(this.#action(), path, this.bytesDone);
     this.#window.fill();
     const { operation } = this;
     operation.payload = this.#window.payload;
@@ -95,8 +105,14 @@ export class Transfer {
 
   /** Goes on after a call that answered `result`. */
   resume(result: number): void {
-    if (result < 0) throw this.#refused(result);
+    /* A view that was taken away explains every result: an error, an end of the file, a success. */
     if (result > 0) this.#window.consume(result);
+    else this.#window.checkIntact();
+    if (result < 0) throw this.#refused(result);
+    if (result > 0) {
+      this.#isEnded = !this.#options.isWhole || this.#isDirectEnd(result);
+      return;
+    }
     else if (this.#options.code === Code.Write) throw this.#wroteNothing();
     this.#isEnded = result === 0 || !this.#options.isWhole || this.#isDirectEnd(result);
   }
