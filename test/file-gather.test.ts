@@ -1,4 +1,4 @@
-/** Gather and scatter: however a sequence is cut into views, the bytes are the same, in few calls. */
+/** Gather and scatter: however bytes are cut into views they stay the same, and in few calls. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -83,7 +83,8 @@ const MANY = `
   let told;
   for (let count = 0; count < 100 && told === undefined; count++) {
     try {
-      files.push(face === 'sync' ? openFileSync(path, { engine }) : await openFile(path, { engine }));
+      const options = { engine };
+      files.push(face === 'sync' ? openFileSync(path, options) : await openFile(path, options));
     } catch ({ name, code, kind, syscall, path: of }) {
       told = { name, code, kind, syscall, of };
     }
