@@ -8,6 +8,8 @@ export type Buffers = ArrayBufferView | Iterable<ArrayBufferView>;
 export interface Sequence {
   readonly views: readonly Uint8Array[];
   readonly byteLength: number;
+  /** True: the system sees library memory only, and bytes are copied to or from the views. */
+  readonly isCopied?: boolean;
 }
 
 const at: (this: ArrayBufferView, index: number) => unknown = Object.getPrototypeOf(

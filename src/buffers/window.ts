@@ -16,8 +16,6 @@ const BULK_STAGING_BYTES = 1048576;
 export interface WindowOptions {
   /** Where blocks come from. Default: plain memory. */
   readonly staging?: Staging | undefined;
-  /** True: the system sees library memory only, and bytes are copied to or from the views. */
-  readonly isCopied?: boolean | undefined;
   /** The error for a view that lost its bytes. */
   readonly changed?: ((bytesDone: number) => Error) | undefined;
 }
@@ -39,6 +37,7 @@ export class Window {
   readonly #views: readonly Uint8Array[];
   readonly #viewCountMax: number;
   readonly #gathers: boolean;
+  readonly #isCopied: boolean;
   #index = 0;
   #inside = 0;
   #end = 0;
@@ -57,6 +56,7 @@ export class Window {
     this.#views = sequence.views;
     this.#viewCountMax = viewCountMax;
     this.#gathers = direction === 'gather';
+    this.#isCopied = sequence.isCopied === true;
     this.#options = options;
   }
 
@@ -70,7 +70,7 @@ export class Window {
     assert(front !== undefined, 'a finished window is not filled again');
     if (front.length <= this.#inside) throw this.#changed();
     const head = this.#inside === 0 ? front : front.subarray(this.#inside);
-    if (this.#options.isCopied === true) {
+    if (this.#isCopied) {
       this.#fillCopy();
     } else if (this.#views.length === 1) {
       this.payload = head;
@@ -162,11 +162,10 @@ export class Window {
    */
   consume(length: number): void {
     assert(length <= this.bytes, 'a call moves no more than it was given');
-    const isCopied = this.#options.isCopied === true;
     this.done += length;
     this.checkIntact();
-    if (isCopied && !this.#gathers) this.#copy(this.payload as Uint8Array, length);
-    if (length === this.bytes && !isCopied) {
+    if (this.#isCopied && !this.#gathers) this.#copy(this.payload as Uint8Array, length);
+    if (length === this.bytes && !this.#isCopied) {
       this.#index = this.#end;
       this.#inside = 0;
     } else {

@@ -1,6 +1,7 @@
 /** The one transfer loop: short calls are resumed here and nowhere else. */
-import { type Sequence, Staging, Window, type WindowOptions } from '../buffers.js';
+
 import { alignedBuffer } from '../aligned.js';
+import { type Sequence, Staging, Window, type WindowOptions } from '../buffers.js';
 import type { Counters, Engine, Steps } from '../engine.js';
 import { IoError, interruptedAt } from '../errors.js';
 import { Code, markUntransferable, Operation, refusal } from '../platform.js';
@@ -105,16 +106,16 @@ export class Transfer {
 
   /** Goes on after a call that answered `result`. */
   resume(result: number): void {
-    /* A view that was taken away explains every result: an error, an end of the file, a success. */
-    if (result > 0) this.#window.consume(result);
-    else this.#window.checkIntact();
     if (result < 0) throw this.#refused(result);
-    if (result > 0) {
-      this.#isEnded = !this.#options.isWhole || this.#isDirectEnd(result);
-      return;
-    }
-    else if (this.#options.code === Code.Write) throw this.#wroteNothing();
+    if (result > 0) this.#window.consume(result);
+    else this.#checkEnd();
     this.#isEnded = result === 0 || !this.#options.isWhole || this.#isDirectEnd(result);
+  }
+
+  /* No byte was moved: a read is at the end of the file, unless its memory was taken away. */
+  #checkEnd(): void {
+    this.#window.checkIntact();
+    if (this.#options.code === Code.Write) throw this.#wroteNothing();
   }
 
   /* Going on behind less than a block is EINVAL for direct I/O, and there is nothing behind it. */
@@ -146,8 +147,25 @@ export class Transfer {
       bytesDone: this.#window.done,
       step: code === Code.Read ? 'read' : 'write',
     });
-    const isUnknownExtent = code === Code.Write && error.kind === 'io';
-    return isUnknownExtent ? this.#target.latch.trip(error) : error;
+    if (code === Code.Write && error.kind === 'io') return this.#target.latch.trip(error);
+    /* EFAULT, most of all, is the word for memory that is no longer there. */
+    this.#window.checkIntact();
+    return error;
+  }
+
+  #changed(bytesDone: number): IoError {
+    const { offset, code } = this.#options;
+    const isRead = code === Code.Read;
+    const risk = isRead ? "; what was read may lie in memory that is another's by now" : '';
+    return new IoError({
+      action: this.#action(),
+      code: 'ERR_BUFFER_CHANGED',
+      path: this.#target.path,
+      offset: offset < 0 ? undefined : offset,
+      bytesDone,
+      step: isRead ? 'read' : 'write',
+      words: `a view was detached or resized during the operation${risk}`,
+    });
   }
 
   #wroteNothing(): IoError {
