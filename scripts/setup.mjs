@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, rmSync } from 'node:fs';
 import { buildAddon } from './addon.mjs';
+import { bundle } from './bundle.mjs';
 import { writeCommonJs } from './commonjs.mjs';
 import { changedMs, fail, filesUnder, inRoot, isMain, root, runTool, say } from './tools.mjs';
 
@@ -52,16 +53,19 @@ function packagesOf(lock) {
 
 export function compileTypeScript() {
   removeOrphans('dist', 'src');
+  removeOrphans('build/src', 'src');
   for (const folder of ['test', 'bench', 'examples', 'demo']) {
     removeOrphans(`build/${folder}`, folder);
   }
   if (runTool('typescript/bin/tsc', ['--build']) !== 0) fail('cannot compile: see above');
+  bundle();
   writeCommonJs();
 }
 
 /** Removes what was compiled from a source that is gone, lest it be run or published. */
 function removeOrphans(output, sources) {
   for (const path of filesUnder(output)) {
+    if (path.startsWith('dist/house.js')) continue;
     const source = path.replace(/\.(js|js\.map|d\.ts)$/, '.ts').replace(output, sources);
     if (source.endsWith('.ts') && changedMs(source) === Number.NEGATIVE_INFINITY) {
       rmSync(inRoot(path));

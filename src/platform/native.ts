@@ -76,7 +76,7 @@ function load(): AddonState {
     return { addon: undefined, reason };
   }
   const target = `${process.platform}-${process.arch}`;
-  const path = fileURLToPath(new URL(`../../prebuilds/${target}/holdfast.node`, import.meta.url));
+  const path = fileURLToPath(new URL(`../prebuilds/${target}/holdfast.node`, import.meta.url));
   try {
     const fault = faultOfElf(path);
     if (fault !== undefined) return { addon: undefined, reason: fault };

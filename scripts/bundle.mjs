@@ -1,0 +1,86 @@
+// Puts the compiled rooms into one module, dist/house.js, and a door for each in front of it.
+//
+// Node takes 0.5 ms a module to find, read and link: `import 'holdfast'` took 26 ms as 48 modules
+// and takes 7 as two (`npm run bench -- import`). Every door, public or private, leads into the
+// one module, so there is one IoError and one set of engines whichever way one comes in.
+
+import { writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename } from 'node:path';
+import { changedMs, filesUnder, inRoot } from './tools.mjs';
+
+const ROOMS = 'build/src';
+const HOUSE = 'dist/house.js';
+
+function isStale() {
+  const built = changedMs(HOUSE);
+  const own = changedMs('scripts/bundle.mjs');
+  return own > built || filesUnder(ROOMS).some((path) => changedMs(path) > built);
+}
+
+function doors() {
+  return filesUnder(ROOMS).filter((path) => path.endsWith('.js') && path.split('/').length === 3);
+}
+
+/** What each door gives away, by file name. */
+function exportsOf(esbuild, paths) {
+  const { metafile } = esbuild.buildSync({
+    entryPoints: paths.map((path) => inRoot(path)),
+    absWorkingDir: inRoot(),
+    outdir: 'unused',
+    bundle: false,
+    write: false,
+    metafile: true,
+    format: 'esm',
+    logLevel: 'error',
+  });
+  const given = new Map();
+  for (const output of Object.values(metafile.outputs)) {
+    if (output.entryPoint !== undefined) given.set(basename(output.entryPoint), output.exports);
+  }
+  return given;
+}
+
+/* A name that no two doors share, and the name that the door gives it. */
+const pair = (room, name) => [`${room.replaceAll('-', '_')}$${name.replaceAll('.', '_')}`, name];
+
+const spelt = (name) => (/^[\w$]+$/.test(name) ? name : JSON.stringify(name));
+
+function listed(names, turn) {
+  return names.map(turn).join(', ');
+}
+
+export function bundle() {
+  if (!isStale()) return;
+  const esbuild = createRequire(import.meta.url)('esbuild');
+  const given = exportsOf(esbuild, doors());
+  const lines = [];
+  for (const [file, names] of given) {
+    const pairs = names.map((name) => pair(basename(file, '.js'), name));
+    lines.push(
+      `export { ${listed(pairs, ([unique, name]) => `${spelt(name)} as ${unique}`)} } ` +
+        `from './${file}';`,
+    );
+  }
+  esbuild.buildSync({
+    stdin: { contents: lines.join('\n'), resolveDir: inRoot(ROOMS), sourcefile: 'house.js' },
+    outfile: inRoot(HOUSE),
+    absWorkingDir: inRoot(),
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    sourcemap: true,
+    logLevel: 'error',
+  });
+  for (const [file, names] of given) {
+    const pairs = names.map((name) => pair(basename(file, '.js'), name));
+    const turn = ([unique, name]) => `${unique} as ${spelt(name)}`;
+    writeFileSync(
+      inRoot('dist', file),
+      names.length === 0
+        ? 'export {};\n'
+        : `export { ${listed(pairs, turn)} } from './house.js';\n`,
+    );
+  }
+}
