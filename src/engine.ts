@@ -27,12 +27,25 @@ export interface EngineOptions {
   readonly engine?: 'auto' | EngineName;
   /** Threads of the pool: 1 to 64. Default 4. */
   readonly threads?: number;
+  /** What becomes of the caller's memory, where a file or a call does not say. */
+  readonly memory?: MemoryMode;
 }
+
+/**
+ * What becomes of the caller's memory while the system may touch it: it is kept from collection,
+ * and a view that was transferred away is told at the end (`reference`, the default); it is marked
+ * for good, so that it cannot be transferred (`mark`); the system sees library memory only
+ * (`copy`). docs/memory.md says what remains possible with each.
+ */
+export type MemoryMode = 'reference' | 'mark' | 'copy';
+
+const MEMORY_MODES: readonly unknown[] = ['reference', 'mark', 'copy'];
 
 let pool: PoolEngine | undefined;
 let portable: PortableEngine | undefined;
 let chosen: Engine | undefined;
 let threadsWanted = THREADS_DEFAULT;
+let memoryWanted: MemoryMode = 'reference';
 
 function poolEngine(reason: string): PoolEngine | undefined {
   const state = loadAddon();
@@ -76,7 +89,7 @@ export function defaultEngine(): Engine {
 }
 
 /**
- * Sets the default engine and its threads for this process (in a worker: for that worker). Files
+ * Sets the default engine, its threads and the treatment of memory for this process (in a worker: for that worker). Files
  * that are open keep theirs.
  *
  * Errors: `TypeError`, `RangeError` for what cannot be had; nothing is changed then.
@@ -85,14 +98,27 @@ export function configure(options: EngineOptions): void {
   if (typeof options !== 'object' || options === null) {
     throw invalidType('options', 'an object', options);
   }
-  const { engine, threads } = options;
+  const { engine, threads, memory } = options;
   if (threads !== undefined) checkThreads(threads);
+  const memoryNext = memoryModeOf(memory, 'memory');
   const next = engine === undefined ? undefined : engineNamed(engine);
   if (threads !== undefined) {
     threadsWanted = threads;
     pool?.setThreads(threads);
   }
   if (next !== undefined) chosen = next;
+  memoryWanted = memoryNext;
+}
+
+/** A mode given as an option, else `standard`. Errors: `TypeError` for anything else. */
+export function memoryModeOf(
+  value: unknown,
+  argument: string,
+  standard: MemoryMode = memoryWanted,
+): MemoryMode {
+  if (value === undefined) return standard;
+  if (MEMORY_MODES.includes(value)) return value as MemoryMode;
+  throw invalidValue(argument, "'reference', 'mark' or 'copy'", value);
 }
 
 function checkThreads(threads: unknown): void {

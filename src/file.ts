@@ -14,7 +14,15 @@
  */
 import { type Buffers, sequenceOf } from './buffers.js';
 import { byteCount, checkRange } from './bytes.js';
-import { drive, driveSync, type Engine, engineOf, type Steps } from './engine.js';
+import {
+  drive,
+  driveSync,
+  type Engine,
+  engineOf,
+  type MemoryMode,
+  memoryModeOf,
+  type Steps,
+} from './engine.js';
 import { type ErrorKind, IoError } from './errors.js';
 import { appendSteps } from './file/append.js';
 import { callSteps } from './file/call.js';
@@ -23,6 +31,7 @@ import { AlignmentError, checkAligned } from './file/direct.js';
 import type { FileExplanation } from './file/explain.js';
 import { type FromFdOptions, fromFdSteps } from './file/foreign.js';
 import { Latch } from './file/latch.js';
+import { heldSequence } from './file/memory.js';
 import { readSteps, writeSteps } from './file/moves.js';
 import {
   type Access,
@@ -110,7 +119,9 @@ export class OpenFile extends PositionedFile {
    * Errors: `TypeError`, `RangeError` for bad input; `IoError` with `bytesDone`; `AbortError`.
    */
   readAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
-    return this.later(options, () => this.#transfer(Code.Read, buffers, offset, true));
+    return this.later(options, (memory) => {
+      return this.#transfer(Code.Read, buffers, offset, true, memory);
+    });
   }
 
   /** As `readAt`, on the calling thread. Errors: as `readAt`. */
@@ -129,7 +140,9 @@ export class OpenFile extends PositionedFile {
    * `bytesDone`; `AbortError` with `bytesDone`.
    */
   writeAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
-    return this.later(options, () => this.#transfer(Code.Write, buffers, offset, true));
+    return this.later(options, (memory) => {
+      return this.#transfer(Code.Write, buffers, offset, true, memory);
+    });
   }
 
   /** As `writeAt`, on the calling thread. Errors: as `writeAt`. */
@@ -145,7 +158,9 @@ export class OpenFile extends PositionedFile {
    * Errors: as `readAt`.
    */
   readSomeAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
-    return this.later(options, () => this.#transfer(Code.Read, buffers, offset, false));
+    return this.later(options, (memory) => {
+      return this.#transfer(Code.Read, buffers, offset, false, memory);
+    });
   }
 
   /** As `readSomeAt`, on the calling thread. Errors: as `readAt`. */
@@ -161,7 +176,9 @@ export class OpenFile extends PositionedFile {
    * Errors: as `writeAt`.
    */
   writeSomeAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
-    return this.later(options, () => this.#transfer(Code.Write, buffers, offset, false));
+    return this.later(options, (memory) => {
+      return this.#transfer(Code.Write, buffers, offset, false, memory);
+    });
   }
 
   /** As `writeSomeAt`, on the calling thread. Errors: as `writeAt`. */
@@ -179,7 +196,7 @@ export class OpenFile extends PositionedFile {
    * Errors: as `writeAt`. Only the first system call's worth is in one piece beside other writers.
    */
   append(buffers: Buffers, options?: CallOptions): Promise<number> {
-    return this.later(options, () => this.#append(buffers), 'append');
+    return this.later(options, (memory) => this.#append(buffers, memory), 'append');
   }
 
   /** As `append`, on the calling thread. Errors: `EBUSY` while an `append` is under way. */
@@ -278,9 +295,10 @@ export class OpenFile extends PositionedFile {
     buffers: Buffers,
     at: number | bigint,
     isWhole: boolean,
+    memory: MemoryMode = 'reference',
   ): Steps<number> {
     const offset = byteCount(at, 'offset');
-    const sequence = sequenceOf(buffers);
+    const sequence = heldSequence(buffers, memory);
     checkRange(offset, sequence.byteLength, 'offset');
     this.check(this.allows(code), code === Code.Read ? 'read' : 'write at a position');
     if (isWhole) {
@@ -321,8 +339,8 @@ export class OpenFile extends PositionedFile {
     return driveSync(this.engine, transferSteps(transfer));
   }
 
-  #append(buffers: Buffers): Steps<number> {
-    const sequence = sequenceOf(buffers);
+  #append(buffers: Buffers, memory: MemoryMode = 'reference'): Steps<number> {
+    const sequence = heldSequence(buffers, memory);
     this.check(this.mayWrite, 'append');
     return appendSteps(this, sequence);
   }
@@ -364,9 +382,10 @@ const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-onl
 function* fileSteps(engine: Engine, path: PathLike, options: OpenOptions): Steps<OpenFile> {
   const place = placeOf(path);
   const settings = settingsOf(options);
+  const memory = memoryModeOf(options.memory, 'options.memory');
   const opened = yield* openSteps(engine, place, settings);
   const { access } = settings;
-  return new OpenFile({ engine, access, path: place.path, isOwned: true, ...opened });
+  return new OpenFile({ engine, access, path: place.path, isOwned: true, memory, ...opened });
 }
 
 /**

@@ -34,6 +34,7 @@ export {
   type EngineName,
   type EngineOptions,
   type EngineStats,
+  type MemoryMode,
 } from './engine.js';
 export { AbortError, type DurableState, type ErrorKind, IoError, Status } from './errors.js';
 export {

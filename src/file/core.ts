@@ -1,7 +1,16 @@
 /** The life of an open file: its descriptor, its latch, what is under way, and the two faces. */
 
 import type { Steps } from '../engine.js';
-import { Counters, drive, driveSync, type Engine, type EngineStats, Turns } from '../engine.js';
+import {
+  Counters,
+  drive,
+  driveSync,
+  type Engine,
+  type EngineStats,
+  type MemoryMode,
+  memoryModeOf,
+  Turns,
+} from '../engine.js';
 import { IoError } from '../errors.js';
 import { Code, refusal } from '../platform.js';
 import { explained, type FileExplanation } from './explain.js';
@@ -24,6 +33,8 @@ export interface FileParts {
   readonly alignment: Alignment | undefined;
   /** What was asked for and is not in force, and why. */
   readonly fallbacks: readonly { readonly what: string; readonly reason: string }[];
+  /** What becomes of views where a call does not say. */
+  readonly memory?: MemoryMode | undefined;
 }
 
 /** What every open file has, whatever it can do. */
@@ -41,6 +52,7 @@ export abstract class FileCore implements Target {
   /* Work whose order is the file's: appends, and reads and writes at the position. */
   protected readonly turns: Turns<'append' | 'position'> = new Turns();
   readonly #parts: FileParts;
+  readonly #memory: MemoryMode;
   #fd: number;
   #isClosing = false;
   #underWay = 0;
@@ -50,6 +62,7 @@ export abstract class FileCore implements Target {
   constructor(parts: FileParts) {
     const { engine, access, path } = parts;
     this.#parts = parts;
+    this.#memory = memoryModeOf(parts.memory, 'options.memory');
     this.engine = engine;
     this.access = access;
     this.path = path;
@@ -131,13 +144,13 @@ export abstract class FileCore implements Target {
 
   protected later<T>(
     options: CallOptions | undefined,
-    make: () => Steps<T>,
+    make: (memory: MemoryMode) => Steps<T>,
     turn?: 'append' | 'position',
   ): Promise<T> {
     try {
       this.#checkUsable('use the file');
       const signal = signalOf(options);
-      const steps = make();
+      const steps = make(memoryModeOf(options?.memory, 'options.memory', this.#memory));
       this.#underWay++;
       const work = (): Promise<T> => drive(this.engine, steps, signal, this.#onEnd);
       return turn === undefined ? work() : this.turns.take(turn, work);

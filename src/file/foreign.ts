@@ -1,5 +1,5 @@
 /** Files made of descriptors that somebody else opened. */
-import type { Engine, Steps } from '../engine.js';
+import { type Engine, type MemoryMode, memoryModeOf, type Steps } from '../engine.js';
 import { invalidType, invalidValue, outOfRange } from '../errors.js';
 import { Code, errnoOf, type FileStat, OpenFlag, Operation, refusal } from '../platform.js';
 import type { FileParts } from './core.js';
@@ -12,6 +12,8 @@ export interface FromFdOptions {
   readonly path?: string | undefined;
   /** Default: `defaultEngine()`. */
   readonly engine?: Engine | undefined;
+  /** What becomes of views where a call does not say. */
+  readonly memory?: MemoryMode | undefined;
 }
 
 const DESCRIPTOR_MAX = 2 ** 31 - 1;
@@ -32,6 +34,7 @@ function checkOptions(fd: unknown, options: FromFdOptions): void {
   if (options.path !== undefined && typeof options.path !== 'string') {
     throw invalidType('options.path', 'a string', options.path);
   }
+  memoryModeOf(options.memory, 'options.memory');
 }
 
 /* Where nobody tells how a descriptor was opened, the kernel refuses what it does not allow. */
@@ -67,5 +70,6 @@ export function* fromFdSteps(engine: Engine, fd: number, options: FromFdOptions)
   const access = accessOf(yield* askSteps(new Operation(Code.GetStatusFlags), fd, path));
   const own = ownership === 'duplicate' ? yield* duplicateSteps(fd, path) : fd;
   const isOwned = ownership !== 'borrow';
-  return { engine, fd: own, access, path, isOwned, alignment: undefined, fallbacks: [] };
+  const rest = { alignment: undefined, fallbacks: [], memory: options.memory };
+  return { engine, fd: own, access, path, isOwned, ...rest };
 }

@@ -1,4 +1,5 @@
 /** What every call of an open file can be told, checked. */
+import type { MemoryMode } from '../engine.js';
 import { invalidType, outOfRange, timeIsUp } from '../errors.js';
 import { signalAfter } from '../platform.js';
 
@@ -10,6 +11,8 @@ export interface CallOptions {
    * that is under way is waited for, since its memory is the kernel's.
    */
   readonly timeoutMs?: number | undefined;
+  /** What becomes of the views during the call. Default: what the file was opened with. */
+  readonly memory?: MemoryMode | undefined;
 }
 
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;

@@ -1,8 +1,9 @@
 /** The file's own position: reads and writes that go on where the last one ended. */
-import { type Buffers, type Sequence, sequenceOf } from '../buffers.js';
-import type { Steps } from '../engine.js';
+import type { Buffers, Sequence } from '../buffers.js';
+import type { MemoryMode, Steps } from '../engine.js';
 import { invalidType, invalidValue, outOfRange } from '../errors.js';
 import { appendSteps, sizeSteps } from './append.js';
+import { heldSequence } from './memory.js';
 import { readSteps, writeSteps } from './moves.js';
 import type { CallOptions } from './options.js';
 import { SpaceFile } from './space.js';
@@ -28,7 +29,7 @@ export abstract class PositionedFile extends SpaceFile {
    * Errors: as `readAt`; the position moves by what was read.
    */
   read(buffers: Buffers, options?: CallOptions): Promise<number> {
-    return this.later(options, () => this.#read(buffers), 'position');
+    return this.later(options, (memory) => this.#read(buffers, memory), 'position');
   }
 
   /** As `read`, on the calling thread. Errors: `EBUSY` while a `read` or `write` is under way. */
@@ -46,7 +47,7 @@ export abstract class PositionedFile extends SpaceFile {
    * Errors: as `writeAt`; the position moves by what was written.
    */
   write(buffers: Buffers, options?: CallOptions): Promise<number> {
-    return this.later(options, () => this.#write(buffers), 'position');
+    return this.later(options, (memory) => this.#write(buffers, memory), 'position');
   }
 
   /** As `write`, on the calling thread. Errors: `EBUSY` while a `read` or `write` is under way. */
@@ -70,14 +71,14 @@ export abstract class PositionedFile extends SpaceFile {
     return this.nowInTurn('position', () => this.#seek(offset, origin));
   }
 
-  #read(buffers: Buffers): Steps<number> {
-    const sequence = sequenceOf(buffers);
+  #read(buffers: Buffers, memory: MemoryMode = 'reference'): Steps<number> {
+    const sequence = heldSequence(buffers, memory);
     this.check(this.mayRead, 'read');
     return this.#moving((moved) => readSteps(this, sequence, this.#position, moved));
   }
 
-  #write(buffers: Buffers): Steps<number> {
-    const sequence = sequenceOf(buffers);
+  #write(buffers: Buffers, memory: MemoryMode = 'reference'): Steps<number> {
+    const sequence = heldSequence(buffers, memory);
     this.check(this.mayWrite, 'write');
     if (this.access === 'append') return this.#appending(sequence);
     return this.#moving((moved) => writeSteps(this, sequence, this.#position, moved));
