@@ -73,6 +73,12 @@ export interface WriteFileAtomic {
     options: OptionsOrEncoding,
     callback: WriteFileAtomicCallback,
   ): void;
+  /**
+   * On the calling thread, and not in turn with calls of the same path that are under way.
+   *
+   * Durable: as `replaceFile`, unless `fsync: false`.
+   * Errors: as `replaceFile`.
+   */
   sync(path: PathLike, data: string | Buffers, options?: OptionsOrEncoding): void;
 }
 
@@ -108,5 +114,5 @@ export const writeFileAtomic: WriteFileAtomic = Object.assign(
   { sync },
 ) as WriteFileAtomic;
 
-// biome-ignore lint/style/noDefaultExport: the package this stands in for is imported by its default
+// biome-ignore lint/style/noDefaultExport: the package it stands in for is imported so
 export { writeFileAtomic as default, writeFileAtomic as 'module.exports' };

@@ -2,9 +2,10 @@
  * A power cut, as far as a running kernel can have one: the file system is shut down without its
  * log, what only memory held is gone. The disk's own cache survives it.
  *
- * In the moment in which write-file-atomic 7/8, atomically 2 and steno 4 resolve, a cut still brings
- * the old content back, 15 of 15 times on ext4, xfs and btrfs: none of them syncs the directory.
- * steno leaves 0 bytes on xfs when another file is synced before the cut: it syncs no file either.
+ * In the moment in which write-file-atomic 7/8, atomically 2 and steno 4 resolve, a cut still
+ * brings the old content back, 15 of 15 times on ext4, xfs and btrfs: none of them syncs the
+ * directory. steno leaves 0 bytes on xfs when another file is synced before the cut: it syncs no
+ * file either. What guards it: these tests.
  */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';

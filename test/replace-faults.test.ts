@@ -245,12 +245,14 @@ onEngines('a replace refused after a short write keeps the old', async (t, inner
       ['EDQUOT', 'quota'],
       ['EFBIG', 'too-large'],
     ]) {
-      for (let shortBytes = 0; shortBytes < NEW_TEXT.length; shortBytes++) {
+      for (const shortBytes of [0, 1, 5, NEW_TEXT.length - 1]) {
         let writes = 0;
         let refused = -1;
-        const judge: Judge = ({ code }, index) => {
+        const judge: Judge = ({ code, length }, index) => {
           if (code !== Code.Write) return undefined;
-          if (shortBytes > 0 && writes++ === 0) return { shortBytes: Math.min(shortBytes, 1) };
+          if (shortBytes > 0 && writes++ === 0) {
+            return { shortBytes: Math.min(shortBytes, length - 1) };
+          }
           refused = index;
           return { refuse: refuse as string };
         };

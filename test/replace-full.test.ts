@@ -74,8 +74,8 @@ function exists(path: string): boolean {
 }
 
 /*
- * write-file-atomic 7/8 and atomically 2 write once, ignore the count and rename: on a full tmpfs or
- * btrfs they replace a good file by a truncated one and resolve. What guards it: these and the
+ * write-file-atomic 7/8 and atomically 2 write once, ignore the count and rename: on a full tmpfs
+ * or btrfs they replace a good file by a truncated one and resolve. What guards it: these and the
  * short writes of replace-order.test.ts and replace-faults.test.ts.
  */
 const SIZES: Readonly<Record<MountKind, number>> = {

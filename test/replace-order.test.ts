@@ -195,7 +195,7 @@ traced('resumes after a short write before anything else', async (t, it) => {
   const [first, second] = calls.filter(({ name }) => name === 'pwrite64');
   match(first?.args ?? '', /"abcdefgh", 8, 0$/);
   match(second?.args ?? '', /"fgh", 3, 5$/);
-  /* The five bytes were never written; the file shows that the resumed ones stand in their place. */
+  /* Five bytes were never written; the file shows that the resumed ones stand in their place. */
   equal(readFileSync(join(directory, 'file'), 'latin1'), '\0\0\0\0\0fgh');
 });
 

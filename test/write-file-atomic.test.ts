@@ -75,8 +75,8 @@ inEveryShape('writes text and views', async (t, write) => {
 });
 
 /*
- * write-file-atomic 7 and atomically 2 write 100 of the 800 bytes of this array: elements counted as
- * bytes. What guards it: any view is its bytes.
+ * write-file-atomic 7 and atomically 2 write 100 of the 800 bytes of this array: elements counted
+ * as bytes. What guards it: any view is its bytes.
  */
 inEveryShape('writes all bytes of a Float64Array', async (t, write) => {
   const path = join(scratch(t), 'file');
