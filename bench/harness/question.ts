@@ -27,7 +27,7 @@ export type Goal = {
 /** Subjects that do the same work. */
 export interface Case {
   readonly name: string;
-  readonly unit: 'ns' | 'us' | 'ms' | 'MiB' | '1/s' | 'MB/s';
+  readonly unit: 'ns' | 'us' | 'ms' | 'bytes' | 'MiB' | '1/s' | 'MB/s';
   readonly higherIsBetter: boolean;
   readonly subjects: readonly Subject[];
   /** Default: the median alone. */
