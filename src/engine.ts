@@ -89,8 +89,8 @@ export function defaultEngine(): Engine {
 }
 
 /**
- * Sets the default engine, its threads and the treatment of memory for this process (in a worker: for that worker). Files
- * that are open keep theirs.
+ * Sets the default engine, its threads and what becomes of memory, for this process (in a worker:
+ * for that worker). Files that are open keep theirs.
  *
  * Errors: `TypeError`, `RangeError` for what cannot be had; nothing is changed then.
  */

@@ -143,7 +143,7 @@ export interface IoErrorFields {
  * The world refused. `code`, `errno`, `syscall`, `path` and `dest` are as Node has them.
  *
  * Units: `offset` and `bytesDone` are bytes.
- * Durable: `durable` tells, for a replace, which content stands: the `old`, the `new`, or `unknown`.
+ * Durable: `durable` tells, for a replace, which content stands: `old`, `new` or `unknown`.
  */
 export class IoError extends Error {
   override readonly name: string = 'IoError';

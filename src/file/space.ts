@@ -118,7 +118,7 @@ function* allocateSteps(file: Target, range: Range, keepSize: boolean): Steps<Sp
   return { method: 'ftruncate', isExact: false, reason };
 }
 
-/* Zeros in place of a hole read the same; the blocks stay taken. Beyond the end there is nothing. */
+/* Zeros read as a hole does; the blocks stay taken. Beyond the end there is nothing to do. */
 function* holeSteps(file: Target, range: Range): Steps<SpaceReport> {
   if (range.length === 0) return { method: 'nothing to do', isExact: true };
   const mode = AllocateMode.PunchHole | AllocateMode.KeepSize;

@@ -31,11 +31,9 @@ export interface TransferOptions {
   readonly offset: number;
   /** False: one system call, which may do part. */
   readonly isWhole: boolean;
-  /** A call already made for the first bytes, and what it answered. */
-  readonly firstResult?: number;
 }
 
-/* Direct I/O takes these blocks too. Nobody else ever sees them, and they are marked all the same. */
+/* Direct I/O takes these blocks too. Nobody else sees them, and they are marked all the same. */
 const staging: Staging = new Staging((bytes) => {
   const block = alignedBuffer(bytes);
   markUntransferable(block.buffer);

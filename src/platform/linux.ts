@@ -88,7 +88,7 @@ function directOf(view: DataView): FileStat['direct'] {
   return { memory: view.getUint32(152, true), offset: view.getUint32(156, true) };
 }
 
-/** Decodes struct statx (man 2 statx; linux/stat.h). Little-endian, as every CPU the addon is built for. */
+/** Decodes struct statx (statx(2)), little-endian as the CPUs that the addon is built for. */
 export function decodeStat(out: Uint8Array): FileStat {
   const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
   const mode = view.getUint16(28, true);

@@ -135,7 +135,7 @@ function errnoIn(error: unknown, operation: Operation): number {
   return errnoOf(operation.place === undefined ? 'ENOSYS' : 'EACCES');
 }
 
-/* Neither a descriptor's position nor its flags has a call in node:fs; Linux shows them (proc(5)). */
+/* node:fs has no call for a descriptor's position and flags; Linux shows them (proc(5)). */
 function shown(fd: number, field: 'pos' | 'flags', base: 8 | 10): number {
   try {
     const info = fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
