@@ -1,6 +1,7 @@
 /**
  * Memory for direct I/O: buffers that begin where the device wants them to, alone or leased from a
- * pool. Hides how an aligned address is come by, which plain JavaScript can neither ask for nor see.
+ * pool. Hides how an aligned address is come by, which plain JavaScript can neither ask for nor
+ * see.
  *
  * Invariants: 1. With the addon every buffer begins at a multiple of its alignment.
  *             2. Without it, and up to 4096, that holds where `isAligned` says true; where it says
@@ -62,7 +63,7 @@ function alignedPart(memory: Uint8Array, length: number, alignment: number): Uin
  * A zeroed buffer whose first byte lies at a multiple of `alignment`, as direct I/O demands.
  *
  * Units: bytes; `length` is kept as it is: direct I/O also wants whole sectors, see `alignUp`.
- * Lifetime: the caller's, like any other `Uint8Array`; for many buffers an `AlignedPool` is cheaper.
+ * Lifetime: the caller's, like any other `Uint8Array`; for many an `AlignedPool` is cheaper.
  * Errors: `TypeError`, `RangeError` for a length that is no byte count or an alignment that is no
  * power of two; `IoError` with code `ENOMEM` when there is not so much memory.
  */

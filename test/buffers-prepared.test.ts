@@ -9,7 +9,6 @@ import { cutEvery, joined, patterned } from './file/bytes.js';
 import { onAllDoors } from './file/doors.js';
 import { scratch } from './support/scratch.js';
 
-const unusable = { name: 'TypeError', code: 'ERR_INVALID_ARG_VALUE' };
 const apart = (bytes: Uint8Array, length: number): Uint8Array[] =>
   cutEvery(bytes, length).map((view) => view.slice());
 
@@ -83,17 +82,34 @@ onAllDoors('readAt() fills the views of a prepared sequence', async (t, doors) =
 });
 
 onAllDoors(
-  'writeAt() refuses a prepared sequence that lost a view, before anything is written',
+  'a call that comes upon a lost view of a prepared sequence says so',
   async (t, doors) => {
     const path = join(scratch(t), 'file');
     const file = await doors.create(path);
-    const views = apart(patterned(100), 10);
-    const prepared = prepareBuffers(views);
-    const memory = (views[9] as Uint8Array).buffer as ArrayBuffer;
-    structuredClone(memory, { transfer: [memory] });
-    equal(prepared.isIntact, false);
-    await rejects(doors.writeAt(file, prepared, 0), unusable);
-    equal(readFileSync(path).length, 0);
+    for (const length of [10, 1000]) {
+      const views = apart(patterned(10 * length), length);
+      const prepared = prepareBuffers(views);
+      equal(prepared.isIntact, true);
+      const memory = (views[9] as Uint8Array).buffer as ArrayBuffer;
+      structuredClone(memory, { transfer: [memory] });
+      equal(prepared.isIntact, false);
+      const changed = { code: 'ERR_BUFFER_CHANGED', bytesDone: 0, path, offset: 5 };
+      await rejects(doors.writeAt(file, prepared, 5), changed);
+      await rejects(doors.readAt(file, prepared, 5), changed);
+      equal(readFileSync(path).length, 0);
+    }
     equal(file.latch.cause, undefined);
   },
 );
+
+onAllDoors('a view lost behind the first window leaves what came before it', async (t, doors) => {
+  const path = join(scratch(t), 'file');
+  const file = await doors.create(path);
+  const views = apart(patterned(2000), 1);
+  const prepared = prepareBuffers(views);
+  const memory = (views[1500] as Uint8Array).buffer as ArrayBuffer;
+  structuredClone(memory, { transfer: [memory] });
+  const changed = { code: 'ERR_BUFFER_CHANGED', bytesDone: 1024, path, offset: 0 };
+  await rejects(doors.writeAt(file, prepared, 0), changed);
+  deepEqual(readFileSync(path), Buffer.from(patterned(1024)));
+});

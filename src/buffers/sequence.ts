@@ -53,7 +53,7 @@ export function sequenceOf(buffers: Buffers, argument = 'buffers'): Sequence {
     const view = bytesOfView(buffers, argument);
     return { views: view.byteLength === 0 ? [] : [view], byteLength: view.byteLength };
   }
-  if (buffers instanceof PreparedBuffers) return checkedAgain(buffers, argument);
+  if (buffers instanceof PreparedBuffers) return buffers;
   if (!isIterable(buffers)) throw invalidType(argument, EXPECTED, buffers);
   return gathered(Array.isArray(buffers) ? buffers : [...buffers], argument);
 }
@@ -119,8 +119,8 @@ export class PreparedBuffers implements Sequence, Iterable<Uint8Array> {
  * that are neighbours in memory become one, so that the system is given fewer.
  *
  * Shapes: one view or any number; an iterable is read to its end here, and never again.
- * Lifetime: the views share memory with the caller's. When one is detached or resized later, each
- * use of the prepared sequence is refused before anything happens.
+ * Lifetime: the views share memory with the caller's. When one is detached or resized later, the
+ * call that comes upon it fails with `ERR_BUFFER_CHANGED`, and `bytesDone` tells what came before.
  * Errors: `TypeError` naming the argument and the index for anything that is not a view.
  */
 export function prepareBuffers(buffers: Buffers): PreparedBuffers {
@@ -152,9 +152,4 @@ function isNext(before: Uint8Array, view: Uint8Array): boolean {
 function isResizable(memory: ArrayBufferLike): boolean {
   const { resizable, growable } = memory as { resizable?: boolean; growable?: boolean };
   return resizable === true || growable === true;
-}
-
-function checkedAgain(prepared: PreparedBuffers, argument: string): Sequence {
-  if (prepared.isIntact) return prepared;
-  throw invalidValue(argument, 'a prepared sequence whose views kept their lengths', prepared);
 }

@@ -140,6 +140,7 @@ export class Window {
         }
         if (isBulk) break;
       }
+      if (length === 0) throw this.#changed();
       payload.push(view);
       bytes += length;
       index++;
