@@ -88,6 +88,8 @@ onAllDoors('writeAt() keeps the order around the copying thresholds', async (_, 
     [65535, 2, 65535],
     ...Array.from({ length: 8 }, (_, index) => new Array<number>(1020 + index).fill(63 + index)),
     new Array<number>(17000).fill(5),
+    new Array<number>(17000).fill(600),
+    Array.from({ length: 17000 }, (_, index) => (index % 2 === 0 ? 3 : 600)),
     new Array<number>(2100).fill(512),
   ];
   for (const lengths of sequences) {

@@ -81,6 +81,19 @@ onBothEngines('a sync under way beside one that fails is no success', async (t, 
   }
 });
 
+onBothEngines('the first failure stays the cause, whatever fails after it', async (t, doors) => {
+  let syncs = 0;
+  const judged = doors.judged(({ code }) => {
+    if (code !== Code.Sync) return undefined;
+    return { answers: errnoOf(++syncs === 1 ? 'EIO' : 'ENOSPC') };
+  });
+  const file = await judged.create(join(scratch(t), 'file'));
+  const all = [refusalOf(() => file.sync()), refusalOf(() => file.sync())];
+  const [first, second] = (await Promise.all(all)) as [IoError, IoError];
+  deepEqual([first.code, second.code], ['EIO', 'ENOSPC']);
+  await isBroken(judged, file, first);
+});
+
 /* Sync refused by a system that cannot do it for this kind of file has lost nothing. */
 onAllDoors('sync() that the system does not have breaks nothing', async (t, doors) => {
   for (const errno of ['EINVAL', 'EROFS', 'ENOTSUP', 'ENOSYS']) {

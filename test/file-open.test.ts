@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { describe } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import type { Access, OpenFile } from 'holdfast';
+import { Code, errnoOf } from '#holdfast/platform.js';
 import { patterned } from './file/bytes.js';
 import { type Doors, onAllDoors } from './file/doors.js';
 import { refusalOf, refusedAs } from './file/told.js';
@@ -316,6 +317,21 @@ describe('openFile() of what is no file', () => {
     equal(await doors.readAt(zero, [new Uint8Array(10), new Uint8Array(5000)], 0), 5010);
     equal((await doors.stat(zero)).kind, 'character-device');
   });
+});
+
+/* A lease of somebody else (fcntl(2), F_SETLEASE) answers EAGAIN to an open that may not wait. */
+onAllDoors('openFile() waits for a lease to be given up', async (t, doors) => {
+  const path = join(scratch(t), 'file');
+  writeFileSync(path, 'content');
+  const flags: number[] = [];
+  const judged = doors.judged((operation) => {
+    if (operation.code !== Code.Open) return undefined;
+    flags.push(operation.flags & O_NONBLOCK);
+    return flags.length === 1 ? { answers: errnoOf('EAGAIN') } : undefined;
+  });
+  const file = await judged.open(path);
+  equal(Buffer.from(await judged.readAll(file)).toString(), 'content');
+  deepEqual(flags, [O_NONBLOCK, 0], 'the second may wait');
 });
 
 describe('openFile() without the right', () => {
