@@ -64,14 +64,16 @@ const blind = `
   equal(defaultEngine().name, 'portable');
 `;
 
-test('alignedBuffer() without the addon promises pages and says what it does not know', async () => {
+test('alignedBuffer() without the addon promises pages and tells what it knows', async () => {
   await outputOf({
     nodeArgs: ['--no-addons'],
     source: `${blind}
       for (const alignment of [512, 4096]) {
         equal(isAligned(alignedBuffer(100_000, alignment), alignment), true);
         const pool = new AlignedPool({ bufferBytes: 1000, alignment });
-        for (let count = 0; count < 20; count++) equal(isAligned(pool.lease().bytes, alignment), true);
+        for (let count = 0; count < 20; count++) {
+          equal(isAligned(pool.lease().bytes, alignment), true);
+        }
       }
       equal(isAligned(alignedBuffer(512).subarray(1), 512), false);
       equal(isAligned(alignedBuffer(10, 65536), 65536), undefined);
@@ -80,7 +82,7 @@ test('alignedBuffer() without the addon promises pages and says what it does not
   });
 });
 
-test('alignedBuffer() without the addon and without WebAssembly knows nothing, and works', async () => {
+test('alignedBuffer() without addon and WebAssembly knows nothing, and works', async () => {
   await outputOf({
     nodeArgs: ['--no-addons', '--jitless'],
     source: `${blind}

@@ -36,7 +36,8 @@ export class LeaseWatch {
   checkUntouched(bytes: Uint8Array): void {
     const place = bytes.findIndex((byte) => byte !== UNHELD);
     if (place < 0) return;
-    const what = `A buffer of ${bytes.length} bytes was written after its release, at byte ${place}`;
+    const buffer = `A buffer of ${bytes.length} bytes`;
+    const what = `${buffer} was written after its release, at byte ${place}`;
     warn(what, 'HOLDFAST_LEASE_WRITTEN');
   }
 }

@@ -155,7 +155,7 @@ export class RingBuffer {
   #size = 0;
   #prepared = 0;
 
-  /** Errors: `TypeError`, `RangeError` for a capacity that is none; `IoError` when memory is out. */
+  /** Errors: `TypeError`, `RangeError` for no capacity at all; `IoError` when memory is out. */
   constructor(capacity: number) {
     this.#capacity = byteCount(capacity, 'capacity');
     this.#block = allocated(this.#capacity);

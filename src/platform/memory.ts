@@ -38,7 +38,7 @@ export function libraryMemory(bytes: number): Uint8Array {
 
 let scratch: Uint8Array = new Uint8Array(0);
 
-/** A small piece of library memory for one answer: carved, since a block costs more than a piece. */
+/** A small piece of library memory for one answer: carved, as a block costs more than a piece. */
 export function scratchMemory(bytes: number): Uint8Array {
   if (bytes > SCRATCH_BYTES) return libraryMemory(bytes);
   if (scratch.length < bytes) scratch = libraryMemory(SCRATCH_BYTES);
