@@ -9,7 +9,9 @@ import {
   decodeEntries,
   decodeStat,
   errnoOf,
+  libraryMemory,
   type Operation,
+  scratchMemory,
 } from '../platform.js';
 import { Counters, countRun, type Engine, type EngineStats, type Waiter } from './contract.js';
 import { ROW_BYTES, Rows } from './rows.js';
@@ -30,7 +32,7 @@ function decode(operation: Operation): void {
 }
 
 function needsMemory(operation: Operation): void {
-  if (operation.code === Code.Stat) operation.out ??= new Uint8Array(256);
+  if (operation.code === Code.Stat) operation.out ??= scratchMemory(256);
 }
 
 /** Threads of our own, fed with rows. */
@@ -42,7 +44,7 @@ export class PoolEngine implements Engine {
   readonly #addon: Addon;
   readonly #rows = new Rows(BATCH_ROWS);
   readonly #syncRows = new Rows(SYNC_ROWS);
-  readonly #completions = new Float64Array(COMPLETIONS_MAX * 2);
+  readonly #completions = new Float64Array(libraryMemory(COMPLETIONS_MAX * 16).buffer);
   readonly #counters = new Counters();
   /* By slot: what is in flight. `#payloads` is what keeps its memory alive for the kernel. */
   readonly #operations: (Operation | undefined)[] = [];

@@ -1,5 +1,5 @@
 /** The submission ABI in memory: the layout of native/rows.h. */
-import { Code, type Operation, type Place } from '../platform.js';
+import { Code, libraryMemory, type Operation, type Place } from '../platform.js';
 
 export const ROW_BYTES = 64;
 const IS_VECTORED = 1;
@@ -34,8 +34,8 @@ export class Rows {
   readonly count: number;
 
   constructor(count: number) {
-    const memory = new ArrayBuffer(count * ROW_BYTES);
-    this.bytes = new Uint8Array(memory);
+    this.bytes = libraryMemory(count * ROW_BYTES);
+    const memory = this.bytes.buffer;
     this.#integers = new Int32Array(memory);
     this.#numbers = new Float64Array(memory);
     this.count = count;
