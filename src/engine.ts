@@ -162,6 +162,12 @@ export function drive<T>(
   onEnd?: () => void,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
+    /* Also steps that ask nothing of the system must not be taken then. */
+    if (signal?.aborted === true) {
+      onEnd?.();
+      reject(interruption(signal.reason));
+      return;
+    }
     new Drive(engine, steps, { signal, onEnd, resolve, reject }).settle();
   });
 }
