@@ -275,9 +275,9 @@ describe('HOLDFAST_ENGINE', () => {
 });
 
 /*
- * Under the permission model node:fs refuses with ERR_ACCESS_DENIED, an error without a number;
- * Node 20 throws it from the call, Node 24 gives it to the callback. It was handed on bare, and
- * thrown inside a callback it ended the process.
+ * Under the permission model node:fs refuses with ERR_ACCESS_DENIED, an error without a number:
+ * Node 20.20 throws it from open, and gives it to the callback of fchown and fsync. It was handed
+ * on bare, and thrown inside a callback it ended the process.
  */
 test('openFile() tells a refusal of the permission model as an IoError', async (t) => {
   const directory = packageCopy(t);
