@@ -20,6 +20,8 @@
 #include "syscalls.h"
 
 #define SYNC_ROWS_MAX 32U
+#define MISSES_TOLERATED 32U /* reads in a row */
+#define MISSES_PER_TRY 16U
 
 struct border {
   napi_env env;
@@ -33,6 +35,7 @@ struct border {
   double *completions; /* pairs: slot, result */
   uint32_t completion_count;
   uint32_t outstanding; /* jobs */
+  uint32_t misses;      /* reads in a row that the page cache did not have */
   struct iovec last_view; /* of perform_view: TypeScript keeps it alive and vouches for it */
 };
 
@@ -159,22 +162,56 @@ static void settle_outstanding(struct border *border, uint32_t started, uint32_t
   }
 }
 
-static struct job *build_jobs(struct border *border, napi_value payloads, uint32_t count,
-                              uint32_t *job_count) {
-  struct job *head = NULL;
-  struct job **end = &head;
+/*
+ * A read of what the page cache has takes 0.6 us; handing it to a thread and back takes 7 to 40. So
+ * it is tried here first, without waiting. Where the cache keeps missing, only now and then.
+ */
+static int read_now(struct border *border, struct job *job) {
+  const struct row *row = &job->operations[0].row;
+  if (job->count != 1 || row->code != ROW_READ || !(row->flags & TRANSFER_TRIES_NOW)) return 0;
+  if (border->misses >= MISSES_TOLERATED && border->misses++ % MISSES_PER_TRY != 0) return 0;
+  int64_t result = try_read_now(&job->operations[0]);
+  if (result < 0) {
+    border->misses++;
+    return 0;
+  }
+  border->misses = 0;
+  job->results[0] = result;
+  return 1;
+}
+
+/* Jobs in the order of their rows; those that are done already apart. */
+struct batch {
+  struct job *jobs;
+  struct job **end;
+  struct job *done;
+  struct job **done_end;
+  uint32_t job_count;
+};
+
+static int build_jobs(struct border *border, napi_value payloads, uint32_t count,
+                      struct batch *batch) {
   for (uint32_t first = 0; first < count;) {
     uint32_t length = run_length(border, first, count);
     const struct row *rows = &border->rows[first];
     struct job *job = pool_take_job(border->pool, length, count_views(rows, length));
-    int whole = job != NULL && fill_operations(border->env, payloads, rows, length,
-                                               job->operations, job->views);
-    if (job != NULL) *end = job, end = &job->next;
-    if (!whole) break;
-    (*job_count)++;
+    if (job == NULL) return -ENOMEM;
+    job->next = NULL;
+    *batch->end = job;
+    if (!fill_operations(border->env, payloads, rows, length, job->operations, job->views)) {
+      return -EFAULT;
+    }
+    if (read_now(border, job)) {
+      *batch->end = NULL;
+      *batch->done_end = job;
+      batch->done_end = &job->next;
+    } else {
+      batch->end = &job->next;
+      batch->job_count++;
+    }
     first += length;
   }
-  return head;
+  return 0;
 }
 
 static void drop_jobs(struct border *border, struct job *job) {
@@ -185,28 +222,9 @@ static void drop_jobs(struct border *border, struct job *job) {
   }
 }
 
-/* All rows of the batch or none: answers the number of jobs, or -errno. */
-static napi_value submit_rows(napi_env env, napi_callback_info info) {
-  napi_value values[2], answer;
-  uint32_t count = 0, job_count = 0;
-  struct border *border = arguments_of(env, info, 2, values);
-  if (border == NULL) return fail(env, "submit(count, payloads)");
-  napi_get_value_uint32(env, values[0], &count);
-  if (count > border->row_count) return fail(env, "submit: more rows than there are");
-  struct job *jobs = build_jobs(border, values[1], count, &job_count);
-  uint32_t built = 0;
-  for (struct job *job = jobs; job != NULL && built < job_count; job = job->next) built++;
-  int refused = jobs == NULL || built != job_count ? -ENOMEM : 0;
-  if (refused == 0) refused = pool_submit(border->pool, jobs);
-  if (refused < 0) drop_jobs(border, jobs);
-  else settle_outstanding(border, job_count, 0);
-  napi_create_int32(env, refused < 0 ? refused : (int32_t)job_count, &answer);
-  return answer;
-}
-
-static uint32_t deliver(struct border *border, struct job **jobs) {
+/* As many whole jobs as there is room for; `batch` rows and completions are equally many. */
+static uint32_t fill_completions(struct border *border, struct job **jobs, uint32_t *ended) {
   uint32_t filled = 0;
-  uint32_t ended = 0;
   while (*jobs != NULL && filled + (*jobs)->count <= border->completion_count) {
     struct job *job = *jobs;
     for (uint32_t index = 0; index < job->count; index++, filled++) {
@@ -215,10 +233,44 @@ static uint32_t deliver(struct border *border, struct job **jobs) {
     }
     *jobs = job->next;
     pool_give_back(border->pool, job);
-    ended++;
+    if (ended != NULL) (*ended)++;
   }
+  return filled;
+}
+
+static uint32_t deliver(struct border *border, struct job **jobs) {
+  uint32_t ended = 0;
+  uint32_t filled = fill_completions(border, jobs, &ended);
   settle_outstanding(border, 0, ended);
   return filled;
+}
+
+/*
+ * Answers the number of completions that stand in `completions` at once, or -errno when nothing of
+ * the rest was taken; what had been read by then is thrown away with it.
+ */
+static napi_value submit_rows(napi_env env, napi_callback_info info) {
+  napi_value values[2], answer;
+  uint32_t count = 0;
+  struct border *border = arguments_of(env, info, 2, values);
+  if (border == NULL) return fail(env, "submit(count, payloads)");
+  napi_get_value_uint32(env, values[0], &count);
+  if (count > border->row_count) return fail(env, "submit: more rows than there are");
+  struct batch batch = {0};
+  batch.end = &batch.jobs;
+  batch.done_end = &batch.done;
+  int refused = build_jobs(border, values[1], count, &batch);
+  if (refused == 0 && batch.jobs != NULL) refused = pool_submit(border->pool, batch.jobs);
+  if (refused < 0) {
+    drop_jobs(border, batch.jobs);
+    drop_jobs(border, batch.done);
+    napi_create_int32(env, refused, &answer);
+    return answer;
+  }
+  settle_outstanding(border, batch.job_count, 0);
+  uint32_t filled = fill_completions(border, &batch.done, NULL);
+  napi_create_uint32(env, filled, &answer);
+  return answer;
 }
 
 static void on_wake(napi_env env, napi_value callback, void *context, void *data) {

@@ -67,6 +67,12 @@ static int64_t perform_named(const struct operation *operation, int fd, int fd2)
   }
 }
 
+int64_t try_read_now(const struct operation *operation) {
+  const struct row *row = &operation->row;
+  if (row->offset < 0 || row->view_count == 0) return -EAGAIN;
+  return sys_read_now(row->fd, operation->views, row->view_count, row->offset);
+}
+
 int64_t perform_transfer(const struct operation *operation) {
   return transfer(operation, operation->row.fd);
 }

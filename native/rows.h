@@ -51,6 +51,7 @@ enum row_code {
 /* `flags` of ROW_READ and ROW_WRITE. */
 #define TRANSFER_IS_VECTORED 1 /* the vectored call even for one view */
 #define TRANSFER_APPENDS 2     /* at the end of the file, wherever that is by then */
+#define TRANSFER_TRIES_NOW 4   /* a submitted read is tried at once, if that waits for nothing */
 
 /* In `fd` and `fd2`: the descriptor that the latest ROW_OPEN of this run answered. */
 #define FD_OPENED_IN_RUN (-1000)
@@ -81,6 +82,9 @@ struct operation {
 
 /* Performs one ROW_READ or ROW_WRITE. */
 int64_t perform_transfer(const struct operation *operation);
+
+/* Tries a ROW_READ on the calling thread, where the page cache has it: -EAGAIN when it does not. */
+int64_t try_read_now(const struct operation *operation);
 
 /* Performs `count` linked operations in order; writes `count` results. */
 void run_operations(const struct operation *operations, uint32_t count, int64_t *results);

@@ -14,6 +14,7 @@ int64_t sys_readv(int fd, const struct iovec *views, int count, double offset);
 int64_t sys_write(int fd, const void *data, size_t length, double offset);
 int64_t sys_writev(int fd, const struct iovec *views, int count, double offset);
 int64_t sys_append(int fd, const struct iovec *views, int count);
+int64_t sys_read_now(int fd, const struct iovec *views, int count, double offset);
 int64_t sys_sync(int fd);
 int64_t sys_sync_data(int fd);
 int64_t sys_open(int directory, const char *path, int flags, int mode);

@@ -57,6 +57,7 @@ export class PoolEngine implements Engine {
   readonly #submitAll = (): void => this.#submitRows();
   #lastView: Uint8Array | undefined;
   #lastLength = 0;
+  #ready: number[] = [];
   #filled = 0;
   #threads: number;
 
@@ -139,7 +140,27 @@ export class PoolEngine implements Engine {
     const heads = answer < 0 ? this.#heads.slice() : [];
     this.#heads.length = 0;
     for (const head of heads) this.#refuse(head, answer);
+    if (answer > 0) this.#deliverLater(answer);
   }
+
+  /*
+   * What was done at once is told in a turn of the loop of its own: told in this one, a program
+   * that awaits read after read would never let timers and sockets have theirs.
+   */
+  #deliverLater(count: number): void {
+    if (this.#ready.length === 0) setImmediate(this.#deliverReady);
+    for (let index = 0; index < 2 * count; index++) {
+      this.#ready.push(this.#completions[index] as number);
+    }
+  }
+
+  readonly #deliverReady = (): void => {
+    const ready = this.#ready;
+    this.#ready = [];
+    for (let index = 0; index < ready.length; index += 2) {
+      this.#settle(ready[index] as number, ready[index + 1] as number);
+    }
+  };
 
   /* Nothing of the batch was taken: no thread or no memory to be had. */
   #refuse(head: Operation, errno: number): void {

@@ -4,7 +4,7 @@ import { alignedBuffer } from '../aligned.js';
 import { type Sequence, Staging, Window, type WindowOptions } from '../buffers.js';
 import type { Counters, Engine, Steps } from '../engine.js';
 import { IoError, interruptedAt } from '../errors.js';
-import { Code, markUntransferable, Operation, refusal } from '../platform.js';
+import { Code, markUntransferable, Operation, refusal, TRIES_NOW } from '../platform.js';
 import type { Latch } from './latch.js';
 
 /** Bytes of which memory, offset and length have to be multiples for direct I/O. */
@@ -40,6 +40,9 @@ const staging: Staging = new Staging((bytes) => {
   return block;
 });
 
+/* More than this takes the calling thread too long to copy. */
+const NOW_BYTES_MAX = 65536;
+
 /**
  * A sequence on its way, as a step machine: `next` prepares a call, `take` reads its result, until
  * `next` answers `undefined`.
@@ -52,6 +55,7 @@ export class Transfer {
   readonly #target: Target;
   readonly #window: Window;
   readonly #options: TransferOptions;
+  readonly #mayTryNow: boolean;
   #isEnded = false;
 
   constructor(target: Target, sequence: Sequence, options: TransferOptions) {
@@ -63,6 +67,8 @@ export class Transfer {
     this.#options = options;
     const wanted: WindowOptions = { staging, changed: (bytesDone) => this.#changed(bytesDone) };
     this.#window = new Window(sequence, target.engine.viewCountMax, direction, wanted);
+    /* A direct read waits for the device whatever it is told. */
+    this.#mayTryNow = options.code === Code.Read && target.directAlignment === undefined;
     this.operation = new Operation(options.code);
     this.operation.fd = target.fd;
   }
@@ -90,6 +96,7 @@ export class Transfer {
     operation.payload = this.#window.payload;
     operation.length = this.#window.bytes;
     operation.offset = offset < 0 ? -1 : offset + this.#window.done;
+    if (this.#mayTryNow && operation.length <= NOW_BYTES_MAX) operation.flags |= TRIES_NOW;
     return operation;
   }
 
