@@ -76,6 +76,7 @@ export {
   AlignmentError,
   callSteps,
   closing,
+  heldSequence,
   Latch,
   modeOf,
   openSteps,
