@@ -206,6 +206,12 @@ class Drive<T> implements Waiter {
     }
   }
 
+  /* The power went: the steps are left where they stand, as those of a process are. */
+  fail(error: unknown): void {
+    this.#outcome.onEnd?.();
+    this.#outcome.reject(error);
+  }
+
   /* What has happened is looked at before an abort is: it stops the next run, not the last. */
   #next(): IteratorResult<Operation, T> {
     const step = this.#steps.next();

@@ -6,6 +6,8 @@ export type EngineName = 'ring' | 'pool' | 'portable' | 'simulated';
 /** Told once, when the last operation of its run has its result. */
 export interface Waiter {
   settle(): void;
+  /** Told instead when the run has no end: a simulated power cut. */
+  fail?(error: unknown): void;
 }
 
 /** What was asked of the system since the start. */
@@ -42,6 +44,10 @@ export interface Engine {
   /** Performs a run elsewhere. */
   submit(run: Operation, waiter: Waiter): void;
   stats(): EngineStats;
+  /** Milliseconds since 1970, where this engine's world has a time of its own. */
+  now?(): number;
+  /** As `randomName` of the platform, where this engine's world has a chance of its own. */
+  randomName?(): string;
 }
 
 /* One array of doubles: calls by code, the vectored forms after the codes, then bytes by code. */

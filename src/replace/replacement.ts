@@ -17,7 +17,7 @@ import {
   refusal,
 } from '../platform.js';
 import type { ReplaceSettings } from './options.js';
-import { findSpot, type Spot, untouched } from './spot.js';
+import { type Attribute, findSpot, type Spot, untouched } from './spot.js';
 import { type Task, taskSteps } from './tasks.js';
 import { lockOf, sweepSteps, temporaryName } from './temporary.js';
 
@@ -38,12 +38,20 @@ export interface ReplaceReport {
   readonly swept: number;
 }
 
-const sweptDirectories = new Set<string>();
+/* By engine: a simulated disk has directories of the same names. */
+let sweptDirectories = new WeakMap<Engine, Set<string>>();
 const SWEPT_REMEMBERED_MAX = 4096;
 
 /** Forgets which directories were swept, so that the next replace in each sweeps again. */
 export function forgetSwept(): void {
-  sweptDirectories.clear();
+  sweptDirectories = new WeakMap();
+}
+
+function sweptOn(engine: Engine): Set<string> {
+  const swept = sweptDirectories.get(engine) ?? new Set();
+  if (swept.size >= SWEPT_REMEMBERED_MAX) swept.clear();
+  sweptDirectories.set(engine, swept);
+  return swept;
 }
 
 export class Replacement implements Target {
@@ -143,19 +151,19 @@ export class Replacement implements Target {
     const { followSymlink, ifAbsent } = this.#settings;
     const spot = yield* findSpot(this.engine, this.#asked, followSymlink);
     this.#spot = spot;
-    this.#temporary = spot.directory.child(temporaryName(), spot.target.directory);
+    this.#temporary = spot.directory.child(temporaryName(this.engine), spot.target.directory);
     if (!ifAbsent || spot.old === undefined) return;
     const action = 'replace the file: it was to be absent';
     throw new IoError({ action, code: 'EEXIST', path: this.path, step: 'inspect', durable: 'old' });
   }
 
   #strict(step: string): Task['refused'] {
-    return (result) => untouched(result, step, this.path);
+    return (operation) => untouched(operation, step, this.path);
   }
 
   #noted(what: string): Task['refused'] {
-    return (result) => {
-      const { code } = refusal(result, { action: what });
+    return (operation) => {
+      const { code } = refusal(operation.result, { action: what });
       this.#fallbacks.push({ what, reason: code });
       return undefined;
     };
@@ -198,9 +206,9 @@ export class Replacement implements Target {
     if (wanted === undefined || wanted === false) return [];
     if (this.engine.capabilities.owner !== true) return [];
     const note = this.#noted('owner');
-    const lenient = (result: number): undefined => {
+    const lenient = (operation: Operation): undefined => {
       this.#isOwnerKept = false;
-      note(result);
+      note(operation);
     };
     const refused = owner === undefined ? lenient : this.#strict('set the owner');
     return [
@@ -219,12 +227,23 @@ export class Replacement implements Target {
     for (const { name, reason } of unread) {
       this.#fallbacks.push({ what: `attribute ${name}`, reason });
     }
-    return attributes.map(({ name, value }) =>
+    return [...attributes, ...this.#plainRights()].map(({ name, value }) =>
       this.#onFile(Code.SetAttribute, this.#noted(`attribute ${name}`), (operation) => {
         operation.attribute = name;
         operation.payload = value;
       }),
     );
+  }
+
+  /*
+   * A default ACL of the directory gives the temporary file rights that the old file never had: a
+   * user who could not read it could read the new one. An ACL of the mode alone takes them back.
+   */
+  #plainRights(): Attribute[] {
+    const { old, attributes, givesRights } = this.#spot as Spot;
+    const hasOwn = attributes.some(({ name }) => name === ACCESS_RIGHTS);
+    if (old === undefined || !givesRights || hasOwn) return [];
+    return [{ name: ACCESS_RIGHTS, value: rightsOf(old.mode) }];
   }
 
   #modeTask(): Task[] {
@@ -265,9 +284,9 @@ export class Replacement implements Target {
       this.#fd = -1;
     };
     /* A refused close has closed: the number may be another file's by now (close(2)). */
-    const refused = (result: number): IoError => {
+    const refused = (operation: Operation): IoError => {
       done();
-      return untouched(result, 'close the temporary file', this.path);
+      return untouched(operation, 'close the temporary file', this.path);
     };
     return [...tasks, { ...this.#onFile(Code.Close, refused), done }];
   }
@@ -315,7 +334,7 @@ export class Replacement implements Target {
     const done = (): void => {
       this.#durability = 'full';
     };
-    return [{ operation, done, refused: (result) => this.#directoryRefused(result) }];
+    return [{ operation, done, refused: (sync) => this.#directoryRefused(sync) }];
   }
 
   /* What was read through the directory is done; a refused close has closed all the same. */
@@ -329,10 +348,12 @@ export class Replacement implements Target {
   }
 
   /* A file system that has no sync for directories says EINVAL; anything else is a loss. */
-  #directoryRefused(result: number): IoError | undefined {
+  #directoryRefused(sync: Operation): IoError | undefined {
     const step = 'sync the directory';
     const action = `replace the file: ${step}`;
-    const error = refusal(result, { action, step, path: this.path, durable: 'unknown' });
+    const { path } = this;
+    const context = { action, syscall: 'fsync', step, path, durable: 'unknown' } as const;
+    const error = refusal(sync.result, context);
     if (error.kind !== 'invalid' && error.kind !== 'unsupported') return error;
     this.#fallbacks.push({ what: 'directory sync', reason: error.code });
     return undefined;
@@ -355,7 +376,7 @@ export class Replacement implements Target {
     const tasks = [...before, ...this.#contentTasks()];
     if (((spot.old?.mode ?? 0) & 0o6000) !== 0) yield* this.#weakened(tasks);
     tasks.push(...this.#nameTasks(), ...this.#directoryTasks());
-    if (this.#settings.sweep && !sweptDirectories.has(spot.directory.path)) {
+    if (this.#settings.sweep && !sweptOn(this.engine).has(spot.directory.path)) {
       yield* taskSteps(tasks);
       yield* this.#sweep(spot);
       yield* taskSteps(this.#closeTasks());
@@ -375,10 +396,24 @@ export class Replacement implements Target {
   }
 
   *#sweep({ directory, descriptor, target }: Spot): Steps<void> {
-    if (sweptDirectories.size >= SWEPT_REMEMBERED_MAX) sweptDirectories.clear();
-    sweptDirectories.add(directory.path);
-    this.#swept = yield* sweepSteps(directory, descriptor < 0 ? target.directory : descriptor);
+    sweptOn(this.engine).add(directory.path);
+    const held = descriptor < 0 ? target.directory : descriptor;
+    this.#swept = yield* sweepSteps(this.engine, directory, held);
   }
+}
+
+const ACCESS_RIGHTS = 'system.posix_acl_access';
+
+/* Version 2, then owner, group and others as the mode has them (linux/posix_acl_xattr.h). */
+function rightsOf(mode: number): Uint8Array {
+  const view = new DataView(new ArrayBuffer(28));
+  view.setUint32(0, 2, true);
+  for (const [index, tag] of [0x01, 0x04, 0x20].entries()) {
+    view.setUint16(4 + index * 8, tag, true);
+    view.setUint16(6 + index * 8, (mode >> (6 - index * 3)) & 7, true);
+    view.setUint32(8 + index * 8, 0xffffffff, true);
+  }
+  return new Uint8Array(view.buffer);
 }
 
 function toldOf(error: unknown, path: string, isNamed: boolean): unknown {

@@ -1,5 +1,5 @@
 /** Names of files under construction, and sweeping those that a killed process left. */
-import type { Steps } from '../engine.js';
+import type { Engine, Steps } from '../engine.js';
 import { closing } from '../file.js';
 import {
   AT_SYMLINK_NOFOLLOW,
@@ -23,8 +23,8 @@ const READS_MAX = 16;
 const ENTRIES_BYTES = 65536;
 
 /** A name that nobody can foresee, short enough for every directory whatever the target's name. */
-export function temporaryName(): string {
-  return `.holdfast-${randomName()}.tmp`;
+export function temporaryName(engine: Engine): string {
+  return `.holdfast-${engine.randomName?.() ?? randomName()}.tmp`;
 }
 
 function* namesIn(directory: Place, descriptor: number): Steps<string[]> {
@@ -44,7 +44,7 @@ function* namesIn(directory: Place, descriptor: number): Steps<string[]> {
   return names;
 }
 
-function* isStale(place: Place): Steps<boolean> {
+function* isStale(engine: Engine, place: Place): Steps<boolean> {
   const stat = new Operation(Code.Stat);
   stat.place = place;
   stat.flags = AT_SYMLINK_NOFOLLOW;
@@ -52,7 +52,8 @@ function* isStale(place: Place): Steps<boolean> {
   yield stat;
   if (stat.result < 0) return false;
   const { kind, modifiedMs, changedMs } = stat.stat as FileStat;
-  return kind === 'file' && now() - Math.max(modifiedMs, changedMs) > STALE_MS;
+  const nowMs = engine.now?.() ?? now();
+  return kind === 'file' && nowMs - Math.max(modifiedMs, changedMs) > STALE_MS;
 }
 
 /** Removes one stale file, unless its writer is alive and holds its lock. */
@@ -86,11 +87,11 @@ export function lockOf(descriptor: number): Operation {
  * Removes what killed processes left in a directory; answers how many. Never fails, and is not
  * aborted: it comes after the replace has succeeded.
  */
-export function* sweepSteps(directory: Place, descriptor: number): Steps<number> {
+export function* sweepSteps(engine: Engine, directory: Place, descriptor: number): Steps<number> {
   let swept = 0;
   for (const name of yield* namesIn(directory, descriptor)) {
     const place = directory.child(name, descriptor);
-    if ((yield* isStale(place)) && (yield* removeUnlocked(place))) swept++;
+    if ((yield* isStale(engine, place)) && (yield* removeUnlocked(place))) swept++;
   }
   return swept;
 }
