@@ -9,6 +9,7 @@
  * Source: write-file-atomic 7, README and lib/index.js
  */
 import type { Buffers } from './buffers.js';
+import type { Engine } from './engine.js';
 import { invalidType } from './errors.js';
 import type { PathLike } from './file.js';
 import { environment } from './platform.js';
@@ -23,6 +24,8 @@ export interface WriteFileAtomicOptions {
   /** Default true: file and directory are synced. */
   readonly fsync?: boolean | undefined;
   readonly tmpfileCreated?: ((path: string) => void | Promise<void>) | undefined;
+  /** Beyond the package: what performs it, such as a simulated disk. Default: `defaultEngine()`. */
+  readonly engine?: Engine | undefined;
 }
 
 export type WriteFileAtomicCallback = (error: Error | null) => void;
@@ -42,6 +45,7 @@ function translated(options: OptionsOrEncoding): ReplaceOptions {
     owner: owner ?? undefined,
     durable: options.fsync === false ? false : 'full',
     onTemporary: options.tmpfileCreated,
+    engine: options.engine,
   };
 }
 

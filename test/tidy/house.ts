@@ -27,6 +27,7 @@ export const ranks: Readonly<Record<string, number>> = {
   jsonl: 8,
   image: 8,
   index: 9,
+  testing: 9,
   cli: 10,
 };
 

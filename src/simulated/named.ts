@@ -1,0 +1,262 @@
+/** The calls by name: open, stat, rename, link, unlink, links and attributes. */
+import {
+  AT_SYMLINK_NOFOLLOW,
+  Code,
+  errnoOf,
+  FD_OPENED_IN_RUN,
+  OpenFlag,
+  type Operation,
+  type Place,
+} from '../platform.js';
+import type { Call, Handler } from './calls.js';
+import { type Node, SECTOR_BYTES } from './node.js';
+import type { Spot } from './tree.js';
+import type { World } from './world.js';
+
+const RENAME_NOREPLACE = 1;
+const RENAME_EXCHANGE = 2;
+const REMOVE_DIRECTORY = 0x200;
+const FOLLOW = 0x400;
+const ACCESS_MASK = 3;
+
+function walked(world: World, place: Place | undefined, call: Call, follow: boolean) {
+  const isOpened = place?.directory === FD_OPENED_IN_RUN;
+  return world.walk(place, isOpened ? call.opened : (place?.directory ?? -1), follow);
+}
+
+function placed(world: World, call: Call, follow: boolean): Spot | number {
+  return walked(world, call.operation.place, call, follow);
+}
+
+function placed2(world: World, call: Call): Spot | number {
+  return walked(world, call.operation.place2, call, false);
+}
+
+/* ----------------------------------------------------------------------------------- open */
+
+function openRefusal(node: Node | undefined, spot: Spot, flags: number): number {
+  if (node === undefined) {
+    if ((flags & OpenFlag.Create) === 0) return errnoOf('ENOENT');
+    return spot.isSlashed ? errnoOf('EISDIR') : 0;
+  }
+  if ((flags & OpenFlag.Create) !== 0 && (flags & OpenFlag.Exclusive) !== 0)
+    return errnoOf('EEXIST');
+  if (node.kind === 'directory') {
+    const isPlain = (flags & ACCESS_MASK) === OpenFlag.ReadOnly && (flags & OpenFlag.Create) === 0;
+    return isPlain ? 0 : errnoOf('EISDIR');
+  }
+  if ((flags & OpenFlag.Directory) !== 0) return errnoOf('ENOTDIR');
+  return node.kind === 'symlink' ? errnoOf('ELOOP') : 0;
+}
+
+function open(world: World, call: Call): number {
+  const { flags, mode } = call.operation;
+  const isExclusive = (flags & OpenFlag.Create) !== 0 && (flags & OpenFlag.Exclusive) !== 0;
+  const follow = !isExclusive && (flags & OpenFlag.NoFollow) === 0;
+  const spot = placed(world, call, follow);
+  if (typeof spot === 'number') return spot;
+  const { tree } = world;
+  const found = spot.node === 0 ? undefined : tree.look(spot.node);
+  const refused = openRefusal(found, spot, flags);
+  if (refused < 0) return refused;
+  const node = found ?? create(world, spot, mode & ~world.settings.modeMask);
+  const fd = world.allot({
+    node: node.number,
+    flags: flags & ~(OpenFlag.Create | OpenFlag.Exclusive | OpenFlag.Truncate),
+    position: 0,
+    descriptorCount: 0,
+    lock: undefined,
+  });
+  const cuts = (flags & OpenFlag.Truncate) !== 0 && (flags & ACCESS_MASK) !== OpenFlag.ReadOnly;
+  if (fd >= 0 && cuts && node.cache.size > 0) world.changing(node, (own) => own.truncate(0));
+  return fd;
+}
+
+function create(world: World, { directory, name }: Spot, mode: number): Node {
+  const node = world.tree.create('file', world.traits(mode & 0o7777));
+  node.createdMs = world.nowMs;
+  node.changedMs = world.nowMs;
+  const changes = [{ directory, name, before: 0, after: node.number }];
+  world.tree.change(`create ${name}`, changes);
+  return node;
+}
+
+/* ----------------------------------------------------------------------------------- stat */
+
+const KIND_LINKS = { file: 0, symlink: 0, directory: 1 };
+
+function milliseconds(seconds: number, nanoseconds: number): number {
+  return seconds * 1000 + nanoseconds / 1e6;
+}
+
+function stat(world: World, call: Call): number {
+  const { operation, fd } = call;
+  let node: Node | number;
+  if (operation.place === undefined) node = world.nodeFor(fd, 'any');
+  else {
+    const spot = placed(world, call, (operation.flags & AT_SYMLINK_NOFOLLOW) === 0);
+    if (typeof spot === 'number') return spot;
+    node = spot.node === 0 ? errnoOf('ENOENT') : world.tree.look(spot.node);
+  }
+  if (typeof node === 'number') return node;
+  fillStat(operation, node, world.settings.directAlignment);
+  return 0;
+}
+
+function fillStat(operation: Operation, node: Node, alignment: number): void {
+  const { kind, traits, cache } = node;
+  const { times } = traits;
+  operation.stat = {
+    kind,
+    size: kind === 'symlink' ? node.target.length : cache.size,
+    mode: traits.mode,
+    user: traits.user,
+    group: traits.group,
+    links: node.links + KIND_LINKS[kind],
+    inode: BigInt(node.number),
+    device: 1n,
+    blockBytes: 4096,
+    allocatedBytes: node.allocatedCount * SECTOR_BYTES,
+    accessedMs: milliseconds(times.accessedSeconds, times.accessedNanoseconds),
+    modifiedMs: milliseconds(times.modifiedSeconds, times.modifiedNanoseconds),
+    changedMs: node.changedMs,
+    createdMs: node.createdMs,
+    direct: { memory: alignment, offset: alignment },
+    times: BigInt64Array.of(
+      BigInt(times.accessedSeconds),
+      BigInt(times.accessedNanoseconds),
+      BigInt(times.modifiedSeconds),
+      BigInt(times.modifiedNanoseconds),
+    ),
+  };
+}
+
+/* ---------------------------------------------------------------------------------- names */
+
+function isInside(world: World, directory: number, ancestor: number): boolean {
+  for (let at = directory; ; at = world.tree.look(at).parent) {
+    if (at === ancestor) return true;
+    if (at === world.tree.look(at).parent) return false;
+  }
+}
+
+function renameRefusal(world: World, source: Spot, target: Spot, flags: number): number {
+  if (source.node === 0) return errnoOf('ENOENT');
+  if (source.name === '' || target.name === '') return errnoOf('EBUSY');
+  if ((flags & RENAME_NOREPLACE) !== 0 && target.node !== 0) return errnoOf('EEXIST');
+  const moved = world.tree.look(source.node);
+  const isDirectory = moved.kind === 'directory';
+  if (isDirectory && isInside(world, target.directory, source.node)) return errnoOf('EINVAL');
+  if (target.isSlashed && !isDirectory) return errnoOf('ENOTDIR');
+  if ((flags & RENAME_EXCHANGE) !== 0) return target.node === 0 ? errnoOf('ENOENT') : 0;
+  if (target.node === 0 || target.node === source.node) return 0;
+  const old = world.tree.look(target.node);
+  if (old.kind !== 'directory') return isDirectory ? errnoOf('ENOTDIR') : 0;
+  if (!isDirectory) return errnoOf('EISDIR');
+  return (old.names?.size ?? 0) > 0 ? errnoOf('ENOTEMPTY') : 0;
+}
+
+function rename(world: World, call: Call): number {
+  const { flags } = call.operation;
+  const source = placed(world, call, false);
+  if (typeof source === 'number') return source;
+  const target = placed2(world, call);
+  if (typeof target === 'number') return target;
+  const refused = renameRefusal(world, source, target, flags);
+  if (refused < 0) return refused;
+  /* Two names of one file: nothing happens, rename(2). */
+  if (source.node === target.node) return 0;
+  const left = (flags & RENAME_EXCHANGE) !== 0 ? target.node : 0;
+  const { node: moved } = source;
+  const from = { directory: source.directory, name: source.name, before: moved, after: left };
+  const to = { directory: target.directory, name: target.name, before: target.node, after: moved };
+  world.tree.change(`rename ${source.name} to ${target.name}`, [from, to]);
+  if (target.node !== 0) world.letGo(world.tree.look(target.node));
+  return 0;
+}
+
+function unlink(world: World, call: Call): number {
+  const spot = placed(world, call, false);
+  if (typeof spot === 'number') return spot;
+  if (spot.node === 0) return errnoOf('ENOENT');
+  const node = world.tree.look(spot.node);
+  const wantsDirectory = (call.operation.flags & REMOVE_DIRECTORY) !== 0;
+  if (wantsDirectory) {
+    if (node.kind !== 'directory') return errnoOf('ENOTDIR');
+    if (spot.name === '') return errnoOf('EBUSY');
+    if ((node.names?.size ?? 0) > 0) return errnoOf('ENOTEMPTY');
+  } else if (node.kind === 'directory') return errnoOf('EISDIR');
+  const { directory, name } = spot;
+  world.tree.change(`unlink ${name}`, [{ directory, name, before: spot.node, after: 0 }]);
+  world.letGo(world.tree.look(spot.node));
+  return 0;
+}
+
+function link(world: World, call: Call): number {
+  const source = placed(world, call, (call.operation.flags & FOLLOW) !== 0);
+  if (typeof source === 'number') return source;
+  const target = placed2(world, call);
+  if (typeof target === 'number') return target;
+  if (source.node === 0) return errnoOf('ENOENT');
+  if (target.node !== 0) return errnoOf('EEXIST');
+  if (target.isSlashed) return errnoOf('ENOENT');
+  if (world.tree.look(source.node).kind === 'directory') return errnoOf('EPERM');
+  const { directory, name } = target;
+  const changes = [{ directory, name, before: 0, after: source.node }];
+  world.tree.change(`link ${source.name} to ${name}`, changes);
+  return 0;
+}
+
+/* ------------------------------------------------------------------------ bytes by name */
+
+/** Fills `out`, as the calls for attributes do: with no room at all, they answer the length. */
+function filled(operation: Operation, bytes: Uint8Array): number {
+  const room = operation.out?.length ?? 0;
+  if (room === 0) return bytes.length;
+  if (room < bytes.length) return errnoOf('ERANGE');
+  operation.out?.set(bytes);
+  return bytes.length;
+}
+
+function found(world: World, call: Call): Node | number {
+  const spot = placed(world, call, false);
+  if (typeof spot === 'number') return spot;
+  return spot.node === 0 ? errnoOf('ENOENT') : world.tree.look(spot.node);
+}
+
+function readLink(world: World, call: Call): number {
+  const node = found(world, call);
+  if (typeof node === 'number') return node;
+  if (node.kind !== 'symlink') return errnoOf('EINVAL');
+  const { out } = call.operation;
+  const bytes = Buffer.from(node.target, 'latin1').subarray(0, out?.length ?? 0);
+  out?.set(bytes);
+  return bytes.length;
+}
+
+function listAttributes(world: World, call: Call): number {
+  const node = found(world, call);
+  if (typeof node === 'number') return node;
+  const { attributes } = node.traits;
+  if (attributes.size === 0) return 0;
+  const names = [...attributes.keys()].map((name) => `${name}\0`);
+  return filled(call.operation, Buffer.from(names.join('')));
+}
+
+function getAttribute(world: World, call: Call): number {
+  const node = found(world, call);
+  if (typeof node === 'number') return node;
+  const value = node.traits.attributes.get(call.operation.attribute);
+  return value === undefined ? errnoOf('ENODATA') : filled(call.operation, value);
+}
+
+export const namedCalls: Readonly<Partial<Record<Code, Handler>>> = {
+  [Code.Open]: open,
+  [Code.Stat]: stat,
+  [Code.Rename]: rename,
+  [Code.Unlink]: unlink,
+  [Code.Link]: link,
+  [Code.ReadLink]: readLink,
+  [Code.ListAttributes]: listAttributes,
+  [Code.GetAttribute]: getAttribute,
+};
