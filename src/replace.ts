@@ -17,7 +17,7 @@
  */
 import { type Buffers, type Sequence, sequenceOf } from './buffers.js';
 import { drive, driveSync, type Engine, engineOf, type Steps, Turns } from './engine.js';
-import { invalidType } from './errors.js';
+import { interruption, invalidType } from './errors.js';
 import { type PathLike, signalOf } from './file.js';
 import { environment, type Place, placeOf } from './platform.js';
 import { type ReplaceOptions, type ReplaceSettings, replaceSettingsOf } from './replace/options.js';
@@ -87,20 +87,53 @@ async function replaceByPieces(
   signal: AbortSignal | undefined,
 ): Promise<ReplaceReport> {
   const { engine } = replacement;
-  const step = <T>(steps: Steps<T>): Promise<T> => drive<T>(engine, steps, signal);
+  /* What the source throws passes as it is; what our steps throw is told as a replace's. */
+  const step = <T>(steps: Steps<T>): Promise<T> =>
+    drive<T>(engine, steps, signal).catch((error: unknown) => {
+      throw replacement.told(error);
+    });
   try {
     await step(replacement.begin());
     await settings.onTemporary?.(replacement.temporaryPath);
     if (!isPieces(content)) await step(replacement.write(content));
     else {
-      for await (const piece of content) {
+      for await (const piece of interruptible(content, signal)) {
         await step(replacement.write(contentOf(piece, settings.encoding)));
       }
     }
     return await step(replacement.finish());
   } catch (error) {
     await drive(engine, replacement.abandon());
-    throw replacement.told(error);
+    throw error;
+  }
+}
+
+/** An async iterable whose next value is not waited for any longer once the caller gave up. */
+async function* interruptible<T>(
+  source: AsyncIterable<T>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, void, void> {
+  if (signal === undefined) {
+    yield* source;
+    return;
+  }
+  const iterator = source[Symbol.asyncIterator]();
+  const gaveUp = new Promise<never>((_, reject) => {
+    const give = (): void => reject(interruption(signal.reason));
+    if (signal.aborted) give();
+    else signal.addEventListener('abort', give, { once: true });
+  });
+  gaveUp.catch(() => undefined);
+  let isDone = false;
+  try {
+    while (!isDone) {
+      const next = await Promise.race([iterator.next(), gaveUp]);
+      isDone = next.done === true;
+      if (next.done !== true) yield next.value;
+    }
+  } finally {
+    /* A source that hangs would hang here too: it is told, not waited for. */
+    if (!isDone) Promise.resolve(iterator.return?.()).catch(() => undefined);
   }
 }
 

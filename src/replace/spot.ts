@@ -6,6 +6,7 @@ import {
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
   Code,
+  codeName,
   errnoOf,
   FD_OPENED_IN_RUN,
   type FileStat,
@@ -36,6 +37,8 @@ export interface Spot {
   readonly attributes: readonly Attribute[];
   /** Attributes that are there and whose value we may not know. */
   readonly unread: readonly { readonly name: string; readonly reason: string }[];
+  /** True when the directory gives every new file rights of its own (acl(5), default ACLs). */
+  readonly givesRights: boolean;
   /** Why the attributes are not known, where they are not. */
   readonly attributesReason: string | undefined;
 }
@@ -50,8 +53,10 @@ const NONE: Pick<Spot, 'attributes' | 'unread' | 'attributesReason'> = {
 };
 
 /** An error of a replace that has not touched the target. */
-export function untouched(result: number, step: string, path: string): IoError {
-  return refusal(result, { action: `replace the file: ${step}`, step, path, durable: 'old' });
+export function untouched(operation: Operation, step: string, path: string): IoError {
+  const action = `replace the file: ${step}`;
+  const syscall = codeName(operation.code);
+  return refusal(operation.result, { action, syscall, step, path, durable: 'old' });
 }
 
 function wrongTarget(path: string, code: string, words?: string): IoError {
@@ -67,6 +72,7 @@ interface Look {
   /** `undefined`, with a reason, where attributes cannot be listed. */
   readonly list: Operation | undefined;
   readonly listReason: string | undefined;
+  readonly rights: Operation | undefined;
 }
 
 function listing(target: Place): Operation {
@@ -74,6 +80,34 @@ function listing(target: Place): Operation {
   list.place = target;
   list.out = new Uint8Array(ANSWER_BYTES);
   return list;
+}
+
+/* Last in its run: nearly every directory answers ENODATA. */
+function defaultRights(directory: Place, descriptor: number): Operation {
+  const get = new Operation(Code.GetAttribute);
+  get.place = directory.child('.', descriptor);
+  get.attribute = 'system.posix_acl_default';
+  get.out = new Uint8Array(ANSWER_BYTES);
+  return get;
+}
+
+interface Rights {
+  readonly givesRights: boolean;
+  readonly unread: Spot['unread'];
+}
+
+/* Without an ACL, or without ACLs at all, the answer is one of these. */
+const NO_RIGHTS = ['ENODATA', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'ECANCELED'];
+
+function rightsIn(rights: Operation | undefined): Rights {
+  if (rights === undefined) return { givesRights: false, unread: [] };
+  if (rights.result >= 0 || rights.result === errnoOf('ERANGE')) {
+    return { givesRights: true, unread: [] };
+  }
+  const { code } = refusal(rights.result, { action: 'read the rights of the directory' });
+  if (NO_RIGHTS.includes(code)) return { givesRights: false, unread: [] };
+  const name = 'system.posix_acl_default of the directory';
+  return { givesRights: false, unread: [{ name, reason: code }] };
 }
 
 function lookAt(engine: Engine, place: Place): Look {
@@ -87,13 +121,16 @@ function lookAt(engine: Engine, place: Place): Look {
   stat.flags = AT_SYMLINK_NOFOLLOW;
   const list = capabilities.attributes === true ? listing(target) : undefined;
   const listReason = list === undefined ? String(capabilities.attributes) : undefined;
+  const rights =
+    list !== undefined && holds ? defaultRights(directory, FD_OPENED_IN_RUN) : undefined;
   if (list !== undefined) linked(stat, list);
-  if (!holds) return { directory, name, open: undefined, stat, list, listReason };
+  if (rights !== undefined) linked(stat, rights);
+  if (!holds) return { directory, name, open: undefined, stat, list, listReason, rights };
   const open = new Operation(Code.Open);
   open.place = directory;
   open.flags = OpenFlag.ReadOnly | OpenFlag.Directory;
   linked(open, stat);
-  return { directory, name, open, stat, list, listReason };
+  return { directory, name, open, stat, list, listReason, rights };
 }
 
 function* readLinkSteps(place: Place, target: Place): Steps<Place> {
@@ -101,7 +138,7 @@ function* readLinkSteps(place: Place, target: Place): Steps<Place> {
   read.place = target;
   read.out = new Uint8Array(4097);
   yield read;
-  if (read.result < 0) throw untouched(read.result, 'follow the link', place.path);
+  if (read.result < 0) throw untouched(read, 'follow the link', place.path);
   return place.linkTarget(read.out.subarray(0, read.result));
 }
 
@@ -174,23 +211,30 @@ export function* findSpot(engine: Engine, path: Place, followSymlink: boolean): 
 function* spotOf(look: Look, path: string): Steps<Spot> {
   const { open, stat, list, directory } = look;
   if (open !== undefined && open.result < 0) {
-    throw untouched(open.result, 'open the directory', path);
+    throw untouched(open, 'open the directory', path);
   }
   const descriptor = open?.result ?? -1;
   const target = directory.child(look.name, open === undefined ? AT_FDCWD : descriptor);
-  const spot = { directory, descriptor, target, ...NONE };
+  const spot = { directory, descriptor, target, ...NONE, ...rightsIn(look.rights) };
   if (stat.result === errnoOf('ENOENT')) return { ...spot, old: undefined };
-  if (stat.result < 0) throw untouched(stat.result, 'inspect the target', path);
+  if (stat.result < 0) throw untouched(stat, 'inspect the target', path);
   const old = stat.stat as FileStat;
   checkKind(old, path);
   if (list === undefined) return { ...spot, old, attributesReason: look.listReason };
   list.place = target;
   const listed = yield* askedAgain(list);
+  if (listed !== list && look.rights !== undefined) {
+    /* The run had stopped at the list. */
+    const rights = defaultRights(directory, descriptor);
+    yield rights;
+    Object.assign(spot, rightsIn(rights));
+  }
   if (listed.result >= 0) {
     const names = listed.result === 0 ? [] : namesIn(listed);
-    return { ...spot, old, ...(yield* valuesOf(target, names)) };
+    const { attributes, unread } = yield* valuesOf(target, names);
+    return { ...spot, old, attributes, unread: [...spot.unread, ...unread] };
   }
-  const { code, message } = untouched(listed.result, 'list the attributes', path);
+  const { code, message } = untouched(listed, 'list the attributes', path);
   const hasNone = code === 'ENOTSUP' || code === 'EOPNOTSUPP';
   return { ...spot, old, attributesReason: hasNone ? undefined : message };
 }

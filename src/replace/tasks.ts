@@ -16,7 +16,7 @@ export interface Task {
   /** Called once it is done. */
   readonly done?: () => void;
   /** The error of a refusal, or `undefined` to go on without it. */
-  readonly refused: (result: number) => IoError | undefined;
+  readonly refused: (operation: Operation) => IoError | undefined;
 }
 
 function adopt(tasks: readonly Task[], descriptor: number): void {
@@ -36,7 +36,7 @@ function* settle(task: Task, rest: readonly Task[]): Steps<boolean> {
     return isWhole;
   }
   if (operation.result < 0) {
-    const error = task.refused(operation.result);
+    const error = task.refused(operation);
     if (error !== undefined) throw error;
     return false;
   }
