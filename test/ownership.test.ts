@@ -267,7 +267,7 @@ for (const engine of ['pool', 'portable']) {
     t.diagnostic(told.trim());
     const { reads, wrong, workers } = JSON.parse(told) as Record<string, unknown>;
     equal(reads, 10_000);
-    deepEqual(wrong, []);
+    deepEqual(wrong, {});
     equal(workers, 6);
   });
 }
