@@ -147,14 +147,14 @@ function checkOutcome(outcome: Outcome, scenario: Scenario, refused: number): vo
   }
 }
 
-/** What a link is asked on the way to its target: its attributes, and its directory's close. */
+/** What a link is asked on the way: its attributes, its directory's rights and close. */
 function isForLink({ asked }: FaultyEngine, index: number): boolean {
   return index < asked.lastIndexOf(Code.Stat, asked.indexOf(Code.Sync)) && isIdle(asked, index);
 }
 
 function isIdle(asked: readonly Code[], index: number): boolean {
   const code = asked[index];
-  return code === Code.ListAttributes || code === Code.Close;
+  return code === Code.ListAttributes || code === Code.GetAttribute || code === Code.Close;
 }
 
 type Case = (scenario: Scenario, face: Face, root: string) => Promise<void>;

@@ -17,6 +17,7 @@ import {
   setAccess,
   setAttribute,
   setAttributes,
+  setDefaultAccess,
 } from './replace/attributes.js';
 import {
   type EngineWord,
@@ -160,6 +161,25 @@ everywhere('keeps an access control list, or tells that it did not', async (t, w
   equal(modeAt(path), 0o660, 'the mask stands where the rights of the group do');
   if (world.engine.capabilities.attributes === true) deepEqual(accessOf(path), old);
   else deepEqual(fallbacksIn(report), ['attributes']);
+});
+
+/*
+ * In a directory with a default ACL the temporary file got the entries of that ACL, and with its
+ * name so did the target: a user who could not read the old content could read the new. The ACL of
+ * the old mode alone, set before the rename, guards it now.
+ */
+everywhere("keeps out whom the directory's default ACL lets in", async (t, world) => {
+  if (world.engine.capabilities.attributes !== true) return;
+  const directory = scratch(t);
+  const path = join(directory, 'file');
+  writeFileSync(path, 'old', { mode: 0o640 });
+  const old = accessOf(path);
+  setDefaultAccess(directory, 'u:1:rw', 'g:2:rw');
+  deepEqual(fallbacksIn(await world.replace(path, 'new')), []);
+  deepEqual(accessOf(path), old);
+  const born = join(directory, 'born');
+  await world.replace(born, 'new');
+  ok(accessOf(born).some((line) => line.startsWith('user:') && !line.startsWith('user::')));
 });
 
 everywhere('drops what belongs to the content alone', async (t, world) => {

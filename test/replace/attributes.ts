@@ -38,3 +38,8 @@ export function accessOf(path: string): string[] {
   const text = execFileSync('getfacl', ['-c', '--absolute-names', path], quiet).toString('utf8');
   return text.split('\n').filter((line) => line !== '');
 }
+
+/** Sets the list that new files of a directory begin with. */
+export function setDefaultAccess(directory: string, ...rules: string[]): void {
+  execFileSync('setfacl', ['-d', '-m', rules.join(','), directory], quiet);
+}
