@@ -27,7 +27,7 @@ import { type ErrorKind, IoError } from './errors.js';
 import { appendSteps } from './file/append.js';
 import { callSteps } from './file/call.js';
 import type { TransferCode } from './file/core.js';
-import { AlignmentError, checkAligned } from './file/direct.js';
+import { AlignmentError, besideSteps, checkAligned } from './file/direct.js';
 import type { FileExplanation } from './file/explain.js';
 import { type FromFdOptions, fromFdSteps } from './file/foreign.js';
 import { Latch } from './file/latch.js';
@@ -307,8 +307,10 @@ export class OpenFile extends PositionedFile {
       return steps(this, sequence, offset);
     }
     const alignment = this.directAlignment;
-    if (alignment !== undefined) checkAligned(alignment, sequence, offset, false);
-    return transferSteps(new Transfer(this, sequence, { code, offset, isWhole }));
+    const steps = transferSteps(new Transfer(this, sequence, { code, offset, isWhole }));
+    if (alignment === undefined) return steps;
+    checkAligned(alignment, sequence, offset, false);
+    return code === Code.Write ? besideSteps(this, false, steps) : steps;
   }
 
   /* The shortest way for the commonest call; whatever it does not finish goes on as a transfer. */

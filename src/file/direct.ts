@@ -4,6 +4,7 @@
  */
 import type { Sequence } from '../buffers.js';
 import type { Steps } from '../engine.js';
+import { IoError } from '../errors.js';
 import { addressOf, Code, type FileStat, Operation } from '../platform.js';
 import { callSteps } from './call.js';
 import { type Alignment, type Target, Transfer, transferSteps } from './transfer.js';
@@ -66,12 +67,16 @@ function whole(file: Target, sequence: Sequence, offset: number): Steps<number> 
   return transferSteps(new Transfer(file, sequence, { code: Code.Write, offset, isWhole: true }));
 }
 
-function splitTail(sequence: Sequence, tailBytes: number): { body: Sequence; tail: Uint8Array } {
+/* The same bytes, and zeros up to a whole block. */
+function padded(sequence: Sequence, tailBytes: number, alignment: Alignment): Sequence {
   const last = sequence.views[sequence.views.length - 1] as Uint8Array;
   const cut = last.length - tailBytes;
   const views = sequence.views.slice(0, -1);
   if (cut > 0) views.push(last.subarray(0, cut));
-  return { body: { views, byteLength: sequence.byteLength - tailBytes }, tail: last.subarray(cut) };
+  const block = alignedMemory(alignment.length, alignment);
+  block.set(last.subarray(cut));
+  views.push(block);
+  return { ...sequence, views, byteLength: sequence.byteLength - tailBytes + block.length };
 }
 
 /*
@@ -86,25 +91,59 @@ function* checkTail(file: Target, end: number, tailBytes: number): Steps<void> {
   if (end < size) throw new AlignmentError('length', 'buffers', alignment, tailBytes);
 }
 
+/* The writes under way on a direct file, and whether one of them pads a tail and cuts it. */
+interface Beside {
+  writes: number;
+  isCut: boolean;
+}
+
+const writesOf: WeakMap<Target, Beside> = new WeakMap();
+
+/**
+ * Drives a write of a direct file. The cut behind a tail takes away what another write puts there
+ * meanwhile, so a write with a tail is alone or refused.
+ *
+ * Errors: `EBUSY` for a tail beside other writes, and for a write beside a tail.
+ */
+export function* besideSteps<T>(file: Target, isCut: boolean, steps: Steps<T>): Steps<T> {
+  const beside = writesOf.get(file) ?? { writes: 0, isCut: false };
+  writesOf.set(file, beside);
+  if (beside.isCut || (isCut && beside.writes > 0)) {
+    const words = 'a write that is not of whole blocks cannot run beside another on a direct file';
+    throw new IoError({ action: 'write', path: file.path, code: 'EBUSY', words, bytesDone: 0 });
+  }
+  beside.writes++;
+  beside.isCut = isCut;
+  try {
+    return yield* steps;
+  } finally {
+    beside.writes--;
+    beside.isCut = false;
+  }
+}
+
 /**
  * Writes to a direct file, in whole blocks; a tail at the end of the file is padded with zeros and
  * the file cut to its length.
  *
- * Errors: `AlignmentError` before anything is written; `IoError` with `bytesDone`.
+ * Errors: `AlignmentError` before anything is written; `EBUSY` as `besideSteps`; `IoError` with
+ * `bytesDone`.
  */
-export function* directWriteSteps(file: Target, sequence: Sequence, offset: number): Steps<number> {
+export function directWriteSteps(file: Target, sequence: Sequence, offset: number): Steps<number> {
+  const tailBytes = sequence.byteLength % (file.directAlignment as Alignment).length;
+  if (tailBytes === 0) return besideSteps(file, false, whole(file, sequence, offset));
+  return besideSteps(file, true, tailSteps(file, sequence, offset));
+}
+
+function* tailSteps(file: Target, sequence: Sequence, offset: number): Steps<number> {
   const alignment = file.directAlignment as Alignment;
   const tailBytes = sequence.byteLength % alignment.length;
-  if (tailBytes === 0) return yield* whole(file, sequence, offset);
   const end = offset + sequence.byteLength;
   yield* checkTail(file, end, tailBytes);
-  const { body, tail } = splitTail(sequence, tailBytes);
-  if (body.byteLength > 0) yield* whole(file, body, offset);
-  const block = alignedMemory(alignment.length, alignment);
-  block.set(tail);
-  yield* whole(file, { views: [block], byteLength: block.length }, offset + body.byteLength);
+  yield* whole(file, padded(sequence, tailBytes, alignment), offset);
   const cut = new Operation(Code.Truncate);
   cut.length = end;
+  cut.mustRun = true;
   yield* callSteps(file, cut, `cut the file to ${end} bytes`);
   return sequence.byteLength;
 }

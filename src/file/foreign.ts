@@ -3,7 +3,7 @@ import { type Engine, type MemoryMode, memoryModeOf, type Steps } from '../engin
 import { invalidType, invalidValue, outOfRange } from '../errors.js';
 import { Code, errnoOf, type FileStat, OpenFlag, Operation, refusal } from '../platform.js';
 import type { FileParts } from './core.js';
-import { type Access, checkKind } from './open.js';
+import { type Access, alignmentOf, checkKind } from './open.js';
 
 export interface FromFdOptions {
   /** Whose the descriptor is from now on. */
@@ -67,9 +67,11 @@ export function* fromFdSteps(engine: Engine, fd: number, options: FromFdOptions)
   const stat = new Operation(Code.Stat);
   yield* askSteps(stat, fd, path);
   checkKind(stat.stat as FileStat, path);
-  const access = accessOf(yield* askSteps(new Operation(Code.GetStatusFlags), fd, path));
+  const flags = yield* askSteps(new Operation(Code.GetStatusFlags), fd, path);
+  const isDirect = flags >= 0 && (flags & OpenFlag.Direct) !== 0;
   const own = ownership === 'duplicate' ? yield* duplicateSteps(fd, path) : fd;
   const isOwned = ownership !== 'borrow';
-  const rest = { alignment: undefined, fallbacks: [], memory: options.memory };
-  return { engine, fd: own, access, path, isOwned, ...rest };
+  const alignment = isDirect ? alignmentOf(stat.stat as FileStat) : undefined;
+  const rest = { alignment, fallbacks: [], memory: options.memory };
+  return { engine, fd: own, access: accessOf(flags), path, isOwned, ...rest };
 }

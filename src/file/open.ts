@@ -118,6 +118,14 @@ export function closing(fd: number): Operation {
   return close;
 }
 
+/*
+ * open(2) refuses O_DIRECT before it cuts, and so does a strict open: the file is cut when direct
+ * I/O is in force.
+ */
+function laterFlags(settings: OpenSettings): number {
+  return settings.direct === 'strict' ? settings.flags & OpenFlag.Truncate : 0;
+}
+
 interface OpeningRun {
   readonly open: Operation;
   readonly stat: Operation;
@@ -131,7 +139,7 @@ interface OpeningRun {
 function openingRun(place: Place, settings: OpenSettings, nonBlocking: number): OpeningRun {
   const open = new Operation(Code.Open);
   open.place = place;
-  open.flags = settings.flags | nonBlocking;
+  open.flags = (settings.flags & ~laterFlags(settings)) | nonBlocking;
   open.mode = settings.mode;
   const stat = new Operation(Code.Stat);
   stat.fd = FD_OPENED_IN_RUN;
@@ -156,6 +164,7 @@ const WRONG_KINDS: Readonly<Partial<Record<FileStat['kind'], string>>> = {
  * Errors: `IoError`; kind `wrong-type` for a directory, a FIFO or a socket. No descriptor is left.
  */
 export function* openSteps(engine: Engine, place: Place, settings: OpenSettings): Steps<Opened> {
+  checkStrict(engine, settings, place.path);
   let run = openingRun(place, settings, OpenFlag.NonBlocking);
   let isKept = false;
   try {
@@ -167,7 +176,8 @@ export function* openSteps(engine: Engine, place: Place, settings: OpenSettings)
     }
     checkOpened(run, place.path);
     const opened = directOrNot(engine, run, settings, place.path);
-    if (run.setFlags.result < 0 && opened.alignment === undefined) yield* plainFlags(run, settings);
+    if (opened.alignment === undefined) yield* plainFlags(run, settings);
+    if (laterFlags(settings) !== 0) yield* cutSteps(run.open.result, place.path);
     isKept = true;
     return opened;
   } finally {
@@ -175,7 +185,15 @@ export function* openSteps(engine: Engine, place: Place, settings: OpenSettings)
   }
 }
 
-/* Refused with O_DIRECT, the flags are still those of the open. */
+function* cutSteps(fd: number, path: string): Steps<void> {
+  const cut = new Operation(Code.Truncate);
+  cut.fd = fd;
+  yield cut;
+  if (cut.result >= 0) return;
+  throw refusal(cut.result, { action: 'open the file', syscall: 'ftruncate', path, step: 'open' });
+}
+
+/* Refused with O_DIRECT, the flags are those of the open; taken for nothing, they go back to it. */
 function* plainFlags(run: OpeningRun, settings: OpenSettings): Steps<void> {
   const setFlags = new Operation(Code.SetStatusFlags);
   setFlags.fd = run.open.result;
@@ -197,8 +215,11 @@ export function checkKind(stat: FileStat, path: string | undefined): void {
   throw refusal(errnoOf(code), { action: 'open the file', syscall: 'open', path, step: 'open' });
 }
 
-/* Where the kernel does not tell (before 6.1), the block of the file system is safe to ask for. */
-function alignmentOf(stat: FileStat): Alignment | undefined {
+/**
+ * What direct I/O demands of a file; `undefined` where it is refused. Where the kernel does not
+ * tell (before 6.1), the block of the file system is safe to ask for.
+ */
+export function alignmentOf(stat: FileStat): Alignment | undefined {
   const { direct, blockBytes } = stat;
   if (direct === undefined) {
     const block = Math.max(blockBytes, 512);
@@ -229,7 +250,17 @@ function directOrNot(
   const reason = directRefusal(engine, run);
   if (reason === undefined) return { ...opened, alignment: alignmentOf(run.stat.stat as FileStat) };
   if (settings.direct !== 'strict') return { ...opened, fallbacks: [{ what: 'direct', reason }] };
+  throw strictRefusal(reason, path);
+}
+
+function strictRefusal(reason: string, path: string): IoError {
   const words = `direct I/O is refused here: ${reason}`;
   const action = 'open the file';
-  throw new IoError({ action, code: 'ENOTSUP', syscall: 'fcntl', path, step: 'open', words });
+  return new IoError({ action, code: 'ENOTSUP', syscall: 'fcntl', path, step: 'open', words });
+}
+
+/* What the engine cannot do is known before the file is touched. */
+function checkStrict(engine: Engine, settings: OpenSettings, path: string): void {
+  const reason = engine.capabilities['status-flags'];
+  if (settings.direct === 'strict' && reason !== true) throw strictRefusal(reason, path);
 }
