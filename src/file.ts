@@ -96,8 +96,13 @@ export interface SyncReport {
   readonly primitive: 'fsync' | 'fdatasync';
 }
 
+type SyncCode = typeof Code.Sync | typeof Code.SyncData;
+
 /** An open file. Made by `openFile`. */
 export class OpenFile extends PositionedFile {
+  /* Asked for, not begun: what a further call may share. */
+  readonly #nextSync = new Map<SyncCode, Promise<SyncReport>>();
+
   /**
    * Makes a file of a descriptor that is open already.
    *
@@ -248,16 +253,17 @@ export class OpenFile extends PositionedFile {
   /**
    * Makes what was written, and everything about the file, durable.
    *
+   * Order: syncs of one `OpenFile` take turns; those called while one is under way share the next.
    * Durable: when the promise resolves, what had been written before the call survives a crash.
    * Errors: `IoError`; the file is broken then, for ever.
    */
   sync(options?: CallOptions): Promise<SyncReport> {
-    return this.later(options, () => this.#sync(Code.Sync));
+    return this.#syncLater(Code.Sync, options);
   }
 
-  /** As `sync`, on the calling thread. Errors: as `sync`. */
+  /** As `sync`, on the calling thread. Errors: as `sync`; `EBUSY` while one is under way. */
   syncSync(): SyncReport {
-    return this.now(() => this.#sync(Code.Sync));
+    return this.nowInTurn('sync', () => this.#sync(Code.Sync));
   }
 
   /**
@@ -267,12 +273,12 @@ export class OpenFile extends PositionedFile {
    * Errors: as `sync`.
    */
   syncData(options?: CallOptions): Promise<SyncReport> {
-    return this.later(options, () => this.#sync(Code.SyncData));
+    return this.#syncLater(Code.SyncData, options);
   }
 
   /** As `syncData`, on the calling thread. Errors: as `sync`. */
   syncDataSync(): SyncReport {
-    return this.now(() => this.#sync(Code.SyncData));
+    return this.nowInTurn('sync', () => this.#sync(Code.SyncData));
   }
 
   /**
@@ -283,12 +289,12 @@ export class OpenFile extends PositionedFile {
    * Errors: as `sync`.
    */
   syncBarrier(options?: CallOptions): Promise<SyncReport> {
-    return this.later(options, () => this.#sync(Code.SyncData));
+    return this.#syncLater(Code.SyncData, options);
   }
 
   /** As `syncBarrier`, on the calling thread. Errors: as `sync`. */
   syncBarrierSync(): SyncReport {
-    return this.now(() => this.#sync(Code.SyncData));
+    return this.nowInTurn('sync', () => this.#sync(Code.SyncData));
   }
 
   #transfer(
@@ -366,15 +372,28 @@ export class OpenFile extends PositionedFile {
     return callSteps(this, truncate, `cut the file to ${truncate.length} bytes`);
   }
 
-  *#sync(code: typeof Code.Sync | typeof Code.SyncData): Steps<SyncReport> {
+  /*
+   * One at a time: of two under way beside each other the first is told of a lost page and the
+   * second is told 0 (fsync(2), NOTES), and the lie may be delivered first. A call made while one
+   * is under way waits for the next, which begins after it and so covers what it was made for.
+   */
+  #syncLater(code: SyncCode, options: CallOptions | undefined): Promise<SyncReport> {
+    const shared = options === undefined ? this.#nextSync.get(code) : undefined;
+    if (shared !== undefined) return shared;
+    const waits = this.turns.isTaken('sync');
+    const sync = this.later(options, () => this.#sync(code), 'sync');
+    if (waits && options === undefined && !this.isClosed) this.#nextSync.set(code, sync);
+    return sync;
+  }
+
+  *#sync(code: SyncCode): Steps<SyncReport> {
+    this.#nextSync.delete(code);
     try {
       yield* callSteps(this, new Operation(code), 'sync the file');
     } catch (error) {
       if (error instanceof IoError && !SYNC_REFUSALS.includes(error.kind)) this.latch.trip(error);
       throw error;
     }
-    /* Of two syncs under way one is told of lost pages, and the other 0 (fsync(2), NOTES). */
-    this.latch.check('sync the file', this.path);
     return { primitive: code === Code.Sync ? 'fsync' : 'fdatasync' };
   }
 }

@@ -21,6 +21,15 @@ import type { Alignment, Target } from './transfer.js';
 
 export type TransferCode = typeof Code.Read | typeof Code.Write;
 
+/** What is done one at a time. */
+export type Turn = 'append' | 'position' | 'sync';
+
+const ACTIONS: Readonly<Record<Turn, string>> = {
+  append: 'append',
+  position: 'use the position',
+  sync: 'sync the file',
+};
+
 /** What a file is made of. */
 export interface FileParts {
   readonly engine: Engine;
@@ -49,8 +58,8 @@ export abstract class FileCore implements Target {
   protected readonly mayWrite: boolean;
   /* Not with O_APPEND: pwrite(2) appends then, see its BUGS. */
   protected readonly mayWriteAt: boolean;
-  /* Work whose order is the file's: appends, and reads and writes at the position. */
-  protected readonly turns: Turns<'append' | 'position'> = new Turns();
+  /* Work whose order is the file's: appends, syncs, and reads and writes at the position. */
+  protected readonly turns: Turns<Turn> = new Turns();
   readonly #parts: FileParts;
   readonly #memory: MemoryMode;
   #fd: number;
@@ -145,7 +154,7 @@ export abstract class FileCore implements Target {
   protected later<T>(
     options: CallOptions | undefined,
     make: (memory: MemoryMode) => Steps<T>,
-    turn?: 'append' | 'position',
+    turn?: Turn,
   ): Promise<T> {
     try {
       this.#checkUsable('use the file');
@@ -160,13 +169,12 @@ export abstract class FileCore implements Target {
   }
 
   /* The calling thread cannot wait for its turn. */
-  protected nowInTurn<T>(turn: 'append' | 'position', make: () => Steps<T>): T {
+  protected nowInTurn<T>(turn: Turn, make: () => Steps<T>): T {
     return this.now(() => {
       const steps = make();
       if (!this.turns.isTaken(turn)) return steps;
-      const words = `an asynchronous ${turn === 'append' ? 'append' : 'call'} is under way`;
-      const action = turn === 'append' ? 'append' : 'use the position';
-      throw new IoError({ action, path: this.path, code: 'EBUSY', words });
+      const words = `an asynchronous ${turn === 'position' ? 'call' : turn} is under way`;
+      throw new IoError({ action: ACTIONS[turn], path: this.path, code: 'EBUSY', words });
     });
   }
 

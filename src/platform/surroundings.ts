@@ -54,7 +54,8 @@ export const environment: {
   readonly onWindows: boolean;
 } = {
   get forcedEngine(): string | undefined {
-    return process.env.HOLDFAST_ENGINE;
+    /* Set to nothing is not set. */
+    return process.env.HOLDFAST_ENGINE || undefined;
   },
   modeMask,
   workingDirectory: () => process.cwd(),
