@@ -2,6 +2,7 @@
  * Direct I/O: what it demands is checked before anything happens, and a tail that is not a whole
  * block is written as one and cut.
  */
+import { alignedBuffer } from '../aligned.js';
 import type { Sequence } from '../buffers.js';
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
@@ -55,14 +56,6 @@ export function checkAligned(
   }
 }
 
-/** Memory for direct I/O, all zero. */
-export function alignedMemory(length: number, alignment: Alignment): Uint8Array {
-  const memory = new Uint8Array(length + alignment.memory);
-  const past = (addressOf(memory) ?? 0) % alignment.memory;
-  const start = past === 0 ? 0 : alignment.memory - past;
-  return memory.subarray(start, start + length);
-}
-
 function whole(file: Target, sequence: Sequence, offset: number): Steps<number> {
   return transferSteps(new Transfer(file, sequence, { code: Code.Write, offset, isWhole: true }));
 }
@@ -73,7 +66,7 @@ function padded(sequence: Sequence, tailBytes: number, alignment: Alignment): Se
   const cut = last.length - tailBytes;
   const views = sequence.views.slice(0, -1);
   if (cut > 0) views.push(last.subarray(0, cut));
-  const block = alignedMemory(alignment.length, alignment);
+  const block = alignedBuffer(alignment.length, alignment.memory);
   block.set(last.subarray(cut));
   views.push(block);
   return { ...sequence, views, byteLength: sequence.byteLength - tailBytes + block.length };

@@ -1,10 +1,10 @@
 /** Reading a whole file, whatever its size says. */
+import { alignedBuffer } from '../aligned.js';
 import { alignUp } from '../bytes.js';
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import { Code, type FileStat, Operation } from '../platform.js';
 import { callSteps } from './call.js';
-import { alignedMemory } from './direct.js';
 import { type Target, Transfer, transferSteps } from './transfer.js';
 
 const GROWTH_BYTES = 65536;
@@ -13,7 +13,7 @@ const GROWTH_BYTES = 65536;
 function room(bytes: number, { directAlignment, path }: Target): Uint8Array {
   try {
     if (directAlignment === undefined) return new Uint8Array(bytes);
-    return alignedMemory(alignUp(bytes, directAlignment.length), directAlignment);
+    return alignedBuffer(alignUp(bytes, directAlignment.length), directAlignment.memory);
   } catch (cause) {
     const words = `${bytes} bytes do not fit in one buffer`;
     throw new IoError({ action: 'read the whole file', path, code: 'EFBIG', words, cause });
