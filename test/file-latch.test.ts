@@ -82,15 +82,15 @@ onBothEngines('a sync under way beside one that fails is no success', async (t, 
 });
 
 onBothEngines('the first failure stays the cause, whatever fails after it', async (t, doors) => {
-  let syncs = 0;
+  let writes = 0;
   const judged = doors.judged(({ code }) => {
-    if (code !== Code.Sync) return undefined;
-    return { answers: errnoOf(++syncs === 1 ? 'EIO' : 'ENOSPC') };
+    if (code !== Code.Write) return undefined;
+    return { answers: errnoOf(++writes === 1 ? 'EIO' : 'EREMOTEIO') };
   });
   const file = await judged.create(join(scratch(t), 'file'));
-  const all = [refusalOf(() => file.sync()), refusalOf(() => file.sync())];
-  const [first, second] = (await Promise.all(all)) as [IoError, IoError];
-  deepEqual([first.code, second.code], ['EIO', 'ENOSPC']);
+  const write = (): Promise<IoError> => refusalOf(() => file.writeAt(patterned(10), 0));
+  const [first, second] = (await Promise.all([write(), write()])) as [IoError, IoError];
+  deepEqual([first.code, second.code], ['EIO', 'EREMOTEIO']);
   await isBroken(judged, file, first);
 });
 

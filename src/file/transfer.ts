@@ -96,7 +96,8 @@ export class Transfer {
     operation.payload = this.#window.payload;
     operation.length = this.#window.bytes;
     operation.offset = offset < 0 ? -1 : offset + this.#window.done;
-    if (this.#mayTryNow && operation.length <= NOW_BYTES_MAX) operation.flags |= TRIES_NOW;
+    const isOne = !Array.isArray(operation.payload);
+    if (this.#mayTryNow && isOne && operation.length <= NOW_BYTES_MAX) operation.flags = TRIES_NOW;
     return operation;
   }
 
