@@ -140,7 +140,6 @@ export class Window {
         }
         if (isBulk) break;
       }
-      if (length === 0) throw this.#changed();
       payload.push(view);
       bytes += length;
       index++;
