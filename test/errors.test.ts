@@ -201,3 +201,11 @@ test('errnoOf() gives the negative number, and -1 for a code the system lacks', 
   equal(errnoOf('EDQUOT'), -122);
   equal(errnoOf('EUNHEARDOF'), -1);
 });
+
+/*
+ * A number with two names lost one: `errnoOf('EOPNOTSUPP')` answered -1, which is EPERM, so that a
+ * hole that was not permitted was told as one that the file system does not have.
+ */
+test('errnoOf() knows every name of a number', () => {
+  for (const [name, number] of Object.entries(constants.errno)) equal(errnoOf(name), -number, name);
+});

@@ -17,6 +17,10 @@ function fillTables(): void {
     for (const [name, number] of Object.entries(ADDED_ON_LINUX)) names.set(number, name);
   }
   for (const [number, [name]] of getSystemErrorMap()) names.set(number, name);
+  /* A number has one name, but several names may stand for it: EOPNOTSUPP is ENOTSUP on Linux. */
+  if (process.platform === 'linux') {
+    for (const [name, number] of Object.entries(constants.errno)) numbers.set(name, -number);
+  }
   for (const [number, name] of names) numbers.set(name, number);
 }
 
