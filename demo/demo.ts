@@ -258,7 +258,7 @@ async function demo(wish: Wish): Promise<void> {
   say(`All of it held, in ${((performance.now() - start) / 1000).toFixed(1)} s.`);
 }
 
-/* An exit code of 1 for what a person can mend and for a mismatch; a stack only for our mistakes. */
+/* Exit code 1 for what a person can mend and for a mismatch; a stack only for our mistakes. */
 function tell(error: unknown): void {
   process.exitCode = 1;
   if (error instanceof Mismatch) say(`\nMISMATCH: ${error.message}`);

@@ -58,7 +58,7 @@ function startReplacer(path: string, generation: number): Replacer {
   return replacer;
 }
 
-/* Removes what the dead left, as holdfast does itself once it is an hour old; tells how far it was. */
+/* Removes what the dead left, as holdfast does once it is an hour old; tells how far it was. */
 function remainsOf(path: string, imageBytes: number): Moment {
   const directory = dirname(path);
   const names = readdirSync(directory).filter((name) => TEMPORARY.test(name));

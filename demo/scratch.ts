@@ -31,10 +31,10 @@ for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as cons
   process.on(signal, () => process.exit(code));
 }
 
-/** Makes the directory: below the working directory, or where that cannot be, for temporary files. */
+/** Makes the directory: below the working directory, or where that cannot be, in the system's. */
 export function makeScratch(): string {
   const directory = fresh(process.cwd()) ?? mkdtempSync(join(tmpdir(), 'holdfast-demo-'));
-  /* A call under way may put a file into the directory while it is being removed: hence the tries. */
+  /* A call under way may put a file into the directory while it is removed: hence the tries. */
   const tries = { maxRetries: 10, retryDelay: 20 };
   atEnd(() => rmSync(directory, { recursive: true, force: true, ...tries }));
   return directory;

@@ -24,6 +24,7 @@ export {
   decodeStat,
   FD_OPENED_IN_RUN,
   GET_POSITION,
+  kindOf,
   LOCK_EXCLUSIVE_NOW,
   OpenFlag,
   RENAME_NOREPLACE,

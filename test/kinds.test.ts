@@ -7,7 +7,7 @@ import { equal } from 'node:assert/strict';
 import { constants, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { openFileSync } from 'holdfast';
-import { kindOf } from '#holdfast/platform/linux.js';
+import { kindOf } from '#holdfast/platform.js';
 
 test('kindOf() names each kind by the constants of the system', () => {
   equal(kindOf(constants.S_IFIFO | 0o644), 'fifo');
