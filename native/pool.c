@@ -12,6 +12,7 @@ struct bucket {
   struct job *head;
   struct job *tail;
   int running;
+  int32_t fd; /* whose it is while it is busy */
 };
 
 struct pool {
@@ -21,7 +22,10 @@ struct pool {
   int started;
   int wanted;
   int idle;
+  int queued; /* jobs in all buckets */
   int stopping;
+  uint64_t busy;      /* something waits or runs */
+  uint64_t displaced; /* busy, and of a descriptor whose home was taken */
   uint64_t nonempty;
   uint64_t saturated;
   unsigned cursor;
@@ -47,9 +51,23 @@ struct pool *pool_create(int threads, void (*wake)(void *), void *wake_argument)
 
 int pool_threads(const struct pool *pool) { return pool->wanted; }
 
-static unsigned bucket_of(const struct job *job) {
-  int32_t fd = job->operations[0].row.fd;
-  return fd < 0 ? 0U : (unsigned)fd % BUCKET_COUNT;
+static unsigned first_of(uint64_t mask) { return (unsigned)__builtin_ctzll(mask); }
+
+static unsigned home_of(int32_t fd) { return fd < 0 ? 0U : (unsigned)fd % BUCKET_COUNT; }
+
+/*
+ * A busy descriptor has a bucket of its own, at home where that is free; with more of them than
+ * buckets, some share. By its number alone a file stood behind the syncs of another.
+ */
+static unsigned bucket_of(const struct pool *pool, int32_t fd) {
+  unsigned home = home_of(fd);
+  uint64_t bit = UINT64_C(1) << home;
+  if ((pool->busy & bit) && pool->buckets[home].fd == fd) return home;
+  for (uint64_t rest = pool->displaced; rest != 0; rest &= rest - 1) {
+    if (pool->buckets[first_of(rest)].fd == fd) return first_of(rest);
+  }
+  if (!(pool->busy & bit) || pool->busy == UINT64_MAX) return home;
+  return first_of(~pool->busy);
 }
 
 /* Invariant 2: one bucket leaves a thread to the others. */
@@ -58,6 +76,10 @@ static int bucket_limit(const struct pool *pool) { return pool->wanted > 1 ? poo
 static void mark(struct pool *pool, unsigned index) {
   const struct bucket *bucket = &pool->buckets[index];
   uint64_t bit = UINT64_C(1) << index;
+  if (bucket->head == NULL && bucket->running == 0) {
+    pool->busy &= ~bit;
+    pool->displaced &= ~bit;
+  }
   pool->nonempty = bucket->head != NULL ? pool->nonempty | bit : pool->nonempty & ~bit;
   pool->saturated =
       bucket->running >= bucket_limit(pool) ? pool->saturated | bit : pool->saturated & ~bit;
@@ -74,6 +96,7 @@ static struct job *take_next(struct pool *pool, unsigned *index_out) {
   bucket->head = job->next;
   if (bucket->head == NULL) bucket->tail = NULL;
   bucket->running++;
+  pool->queued--;
   pool->cursor = index + 1;
   mark(pool, index);
   *index_out = index;
@@ -188,13 +211,21 @@ void pool_give_back(struct pool *pool, struct job *job) {
 }
 
 static void enqueue(struct pool *pool, struct job *job) {
-  unsigned index = bucket_of(job);
+  int32_t fd = job->operations[0].row.fd;
+  unsigned index = bucket_of(pool, fd);
+  uint64_t bit = UINT64_C(1) << index;
   struct bucket *bucket = &pool->buckets[index];
+  if (!(pool->busy & bit)) {
+    bucket->fd = fd;
+    pool->busy |= bit;
+    if (index != home_of(fd)) pool->displaced |= bit;
+  }
   job->next = NULL;
   if (bucket->tail == NULL) bucket->head = job;
   else bucket->tail->next = job;
   bucket->tail = job;
-  pool->nonempty |= UINT64_C(1) << index;
+  pool->nonempty |= bit;
+  pool->queued++;
 }
 
 static void wake_threads(struct pool *pool, int count) {
@@ -206,7 +237,8 @@ int pool_submit(struct pool *pool, struct job *jobs) {
   int count = 0;
   for (struct job *job = jobs; job != NULL; job = job->next) count++;
   pthread_mutex_lock(&pool->lock);
-  for (int lacking = count - pool->idle; lacking > 0 && pool->started < pool->wanted; lacking--) {
+  /* Of the idle, as many as there are jobs in wait have been called and are about to wake. */
+  for (int lacking = count + pool->queued - pool->idle; lacking > 0 && pool->started < pool->wanted; lacking--) {
     answer = start_thread(pool);
     if (answer < 0) break;
   }

@@ -1,7 +1,8 @@
 /*
  * Own worker threads, never libuv's: a sync that takes a second must not hold up fs.readFile.
  *
- * Invariants: 1. A job runs whole on one thread; jobs of a descriptor start in order of arrival.
+ * Invariants: 1. A job runs whole on one thread; jobs of a descriptor start in order of arrival, as
+ *                long as no more than 64 descriptors are busy at once.
  *             2. One descriptor never holds every thread (unless there is one), and descriptors
  *                take turns: a hundred syncs of one file let a read of another through.
  *             3. `wake` is called at most once between two calls of pool_take_done.
