@@ -6,7 +6,7 @@
  *
  * Invariants: 1. A row is 64 bytes and has no pointers: views and paths arrive beside it.
  *             2. A result is >= 0 (done) or -errno (refused); nothing else crosses back.
- *             3. Rows whose `link` is set run before the next one, on one thread, and the run stops
+ *             3. Rows marked ROW_LINKED run before the next one, on one thread, and the run stops
  *                at the first refusal or short transfer: the rest answer -ECANCELED.
  */
 #ifndef HOLDFAST_ROWS_H
@@ -51,14 +51,18 @@ enum row_code {
 /* `flags` of ROW_READ and ROW_WRITE. */
 #define TRANSFER_IS_VECTORED 1 /* the vectored call even for one view */
 #define TRANSFER_APPENDS 2     /* at the end of the file, wherever that is by then */
-#define TRANSFER_TRIES_NOW 4   /* a submitted read is tried at once, if that waits for nothing */
+
+/* `marks`. ROW_TRIES_NOW on the head of a run: done by the thread that submits it, where everything
+ * it asks for is in memory and nothing has to be waited for. */
+#define ROW_LINKED 1
+#define ROW_TRIES_NOW 2
 
 /* In `fd` and `fd2`: the descriptor that the latest ROW_OPEN of this run answered. */
 #define FD_OPENED_IN_RUN (-1000)
 
 struct row {
   uint8_t code;
-  uint8_t link;
+  uint8_t marks; /* ROW_LINKED, ROW_TRIES_NOW */
   uint16_t view_count; /* 0: no payload; 1: the payload is one view; else an array of views */
   int32_t slot;        /* names the row in its completion */
   int32_t fd;
@@ -83,8 +87,12 @@ struct operation {
 /* Performs one ROW_READ or ROW_WRITE. */
 int64_t perform_transfer(const struct operation *operation);
 
-/* Tries a ROW_READ on the calling thread, where the page cache has it: -EAGAIN when it does not. */
-int64_t try_read_now(const struct operation *operation);
+/*
+ * Performs a run on the calling thread if it waits for nothing: one ROW_READ of what the page cache
+ * has, or a look at a directory whose names and files the kernel has in memory. Answers 0 when it
+ * does not; nothing has happened then.
+ */
+int run_now(const struct operation *operations, uint32_t count, int64_t *results);
 
 /* Performs `count` linked operations in order; writes `count` results. */
 void run_operations(const struct operation *operations, uint32_t count, int64_t *results);

@@ -28,7 +28,6 @@ export {
   LOCK_EXCLUSIVE_NOW,
   OpenFlag,
   RENAME_NOREPLACE,
-  TRIES_NOW,
 } from './platform/linux.js';
 export {
   addressOf,

@@ -3,6 +3,8 @@ import { Code, libraryMemory, type Operation, type Place } from '../platform.js'
 
 export const ROW_BYTES = 64;
 const IS_VECTORED = 1;
+const IS_LINKED = 1;
+const TRIES_NOW = 2;
 
 /** True for the codes whose views are the caller's bytes. */
 function isTransfer(code: Code): boolean {
@@ -47,11 +49,12 @@ export class Rows {
     const views = payload === undefined ? 0 : Array.isArray(payload) ? payload.length : 1;
     const vectored = isTransfer(operation.code) && Array.isArray(payload);
     const one = views === 1 && Array.isArray(payload) ? payload[0] : payload;
-    const link = operation.next === undefined ? 0 : 1;
+    const linked = operation.next === undefined ? 0 : IS_LINKED;
+    const marks = operation.triesNow ? linked | TRIES_NOW : linked;
     const integers = this.#integers;
     const numbers = this.#numbers;
     const at = index * 16;
-    integers[at] = operation.code | (link << 8) | (views << 16);
+    integers[at] = operation.code | (marks << 8) | (views << 16);
     integers[at + 1] = slot;
     integers[at + 2] = isNamed(operation) ? (operation.place as Place).directory : operation.fd;
     integers[at + 3] = operation.place2?.directory ?? operation.fd2;

@@ -4,7 +4,7 @@ import { alignedBuffer } from '../aligned.js';
 import { type Sequence, Staging, Window, type WindowOptions } from '../buffers.js';
 import type { Counters, Engine, Steps } from '../engine.js';
 import { IoError, interruptedAt } from '../errors.js';
-import { Code, markUntransferable, Operation, refusal, TRIES_NOW } from '../platform.js';
+import { Code, markUntransferable, Operation, refusal } from '../platform.js';
 import type { Latch } from './latch.js';
 
 /** Bytes of which memory, offset and length have to be multiples for direct I/O. */
@@ -97,7 +97,7 @@ export class Transfer {
     operation.length = this.#window.bytes;
     operation.offset = offset < 0 ? -1 : offset + this.#window.done;
     const isOne = !Array.isArray(operation.payload);
-    if (this.#mayTryNow && isOne && operation.length <= NOW_BYTES_MAX) operation.flags = TRIES_NOW;
+    operation.triesNow = this.#mayTryNow && isOne && operation.length <= NOW_BYTES_MAX;
     return operation;
   }
 

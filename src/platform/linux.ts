@@ -21,8 +21,6 @@ export const Advice: Readonly<
 
 /** In `flags` of a Write: at the end of the file, wherever that is by then (RWF_APPEND). */
 export const APPENDS = 2;
-/** In `flags` of a Read: tried at once where that waits for nothing (RWF_NOWAIT). */
-export const TRIES_NOW = 4;
 /** In place of a descriptor: the one that the latest Open of the same run answered. */
 export const FD_OPENED_IN_RUN = -1000;
 

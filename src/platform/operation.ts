@@ -129,6 +129,11 @@ export class Operation {
   /** The name of an attribute. */
   attribute = '';
   next: Operation | undefined = undefined;
+  /**
+   * On the head of a run: done by the thread that submits it where that waits for nothing. A read
+   * of what the page cache has, or an Open of a directory and looks at names in it.
+   */
+  triesNow = false;
   /** Cleans up: an abort does not keep it from running. */
   mustRun = false;
   /** >= 0 or -errno; below 0 until it has been performed. */
