@@ -42,11 +42,10 @@ export { type Addon, type AddonState, loadAddon } from './platform/native.js';
 export {
   Code,
   codeName,
-  type FileKind,
-  type FileStat,
   linked,
   Operation,
 } from './platform/operation.js';
 export { type PathLike, Place, placeOf } from './platform/paths.js';
 export { portablePlatform } from './platform/portable.js';
+export type { FileKind, FileStat } from './platform/stat.js';
 export { environment, now, randomName, signalAfter } from './platform/surroundings.js';

@@ -1,6 +1,6 @@
 /** Linux' numbers and the layouts its calls answer in. */
 import { constants } from 'node:fs';
-import type { FileKind, FileStat } from './operation.js';
+import type { FileKind, FileStat } from './stat.js';
 
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;

@@ -5,7 +5,8 @@
 import * as fs from 'node:fs';
 import { errnoOf } from './errno.js';
 import { kindOf } from './linux.js';
-import { Code, type FileStat, type Operation } from './operation.js';
+import { Code, type Operation } from './operation.js';
+import type { FileStat } from './stat.js';
 
 type Answer = (operation: Operation, value: unknown) => number;
 
