@@ -60,6 +60,17 @@ export {
   type WriteLifetime,
 } from './file.js';
 export {
+  formatProbe,
+  type ProbeFeature,
+  type ProbeItem,
+  type ProbeOptions,
+  type ProbeReport,
+  probe,
+  probeSync,
+  sectorBytes,
+  sectorBytesSync,
+} from './probe.js';
+export {
   type Pieces,
   type ReplaceOptions,
   type ReplaceReport,

@@ -47,5 +47,20 @@ export {
 } from './platform/operation.js';
 export { type PathLike, Place, placeOf } from './platform/paths.js';
 export { portablePlatform } from './platform/portable.js';
+export {
+  cloneQuestion,
+  linkInTable,
+  machine,
+  namesInTable,
+  numbersOfFile,
+  numbersOfNode,
+  OPEN_PATH,
+  OPEN_UNNAMED,
+  Question,
+  RENAME_EXCHANGE,
+  readTable,
+  volumeQuestion,
+  volumeSizes,
+} from './platform/probing.js';
 export type { FileKind, FileStat } from './platform/stat.js';
 export { environment, now, randomName, signalAfter } from './platform/surroundings.js';
