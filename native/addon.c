@@ -19,7 +19,7 @@
 #include "rows.h"
 #include "syscalls.h"
 
-#define SYNC_ROWS_MAX 32U
+#define SYNC_ROWS_MAX 1024U /* 80 KiB of stack, of which a call touches what it uses */
 #define MISSES_TOLERATED 32U /* reads in a row */
 #define MISSES_PER_TRY 16U
 

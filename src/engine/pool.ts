@@ -2,6 +2,7 @@
  * The engine over the addon: system calls on the calling thread, or on threads of our own. Rows of
  * one tick cross together.
  */
+import { assert } from '../errors.js';
 import {
   type Addon,
   type Capabilities,
@@ -17,7 +18,7 @@ import { Counters, countRun, type Engine, type EngineStats, type Waiter } from '
 import { ROW_BYTES, Rows } from './rows.js';
 
 const BATCH_ROWS = 1024;
-const SYNC_ROWS = 32;
+const SYNC_ROWS = 1024;
 const COMPLETIONS_MAX = 1024;
 /* More than this is not kept alive for the sake of the next call. */
 const REMEMBERED_BYTES_MAX = 1048576;
@@ -33,6 +34,14 @@ function decode(operation: Operation): void {
 
 function needsMemory(operation: Operation): void {
   if (operation.code === Code.Stat) operation.out ??= scratchMemory(256);
+}
+
+/* A run is one job, and crosses in one batch. */
+function checkLength(head: Operation): number {
+  let count = 0;
+  for (let at: Operation | undefined = head; at !== undefined; at = at.next) count++;
+  assert(count <= BATCH_ROWS, `a run has at most ${BATCH_ROWS} operations`);
+  return count;
 }
 
 /** Threads of our own, fed with rows. */
@@ -83,15 +92,16 @@ export class PoolEngine implements Engine {
   }
 
   perform(head: Operation): void {
-    let count = 0;
+    const count = checkLength(head);
+    let index = 0;
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
       needsMemory(at);
-      this.#syncPayloads[count] = this.#syncRows.fill(count, count, at);
-      count++;
+      this.#syncPayloads[index] = this.#syncRows.fill(index, index, at);
+      index++;
     }
     this.#addon.perform(count, this.#syncPayloads);
-    this.#syncPayloads.fill(undefined);
-    let index = 0;
+    this.#syncPayloads.fill(undefined, 0, count);
+    index = 0;
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
       at.result = this.#syncRows.result(index++);
       decode(at);
@@ -117,8 +127,7 @@ export class PoolEngine implements Engine {
   }
 
   submit(head: Operation, waiter: Waiter): void {
-    let count = 0;
-    for (let at: Operation | undefined = head; at !== undefined; at = at.next) count++;
+    const count = checkLength(head);
     if (this.#filled + count > BATCH_ROWS) this.#submitRows();
     if (this.#filled === 0) queueMicrotask(this.#submitAll);
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
@@ -139,7 +148,7 @@ export class PoolEngine implements Engine {
     const answer = this.#addon.submit(count, this.#payloads);
     const heads = answer < 0 ? this.#heads.slice() : [];
     this.#heads.length = 0;
-    for (const head of heads) this.#refuse(head, answer);
+    if (answer < 0) queueMicrotask(() => this.#refuseAll(heads, answer));
     if (answer > 0) this.#deliverLater(answer);
   }
 
@@ -163,6 +172,10 @@ export class PoolEngine implements Engine {
   };
 
   /* Nothing of the batch was taken: no thread or no memory to be had. */
+  #refuseAll(heads: readonly Operation[], errno: number): void {
+    for (const head of heads) this.#refuse(head, errno);
+  }
+
   #refuse(head: Operation, errno: number): void {
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
       const slot = this.#operations.indexOf(at);
