@@ -16,7 +16,7 @@
  */
 import type { Engine } from './engine.js';
 import { outOfRange } from './errors.js';
-import { capabilitiesOf, randomName } from './platform.js';
+import { randomName } from './platform.js';
 import { Chance, mixed } from './simulated/chance.js';
 import {
   type ChoiceOptions,
@@ -27,7 +27,8 @@ import {
   sampled,
 } from './simulated/choice.js';
 import { Machine, SimulatedCrash } from './simulated/machine.js';
-import { type Node, SECTOR_BYTES } from './simulated/node.js';
+import type { Node } from './simulated/node.js';
+import { capabilitiesWithout, type DiskOptions, worldSettings } from './simulated/options.js';
 import {
   type Fault,
   type OperationName,
@@ -37,9 +38,10 @@ import {
 } from './simulated/refuse.js';
 import { type Remains, treeAfter, type Unwritten, wordsFor } from './simulated/remains.js';
 import { ROOT, Tree } from './simulated/tree.js';
-import { keyOf, World, type WorldSettings } from './simulated/world.js';
+import { keyOf, timesAt, World } from './simulated/world.js';
 
 export {
+  type DiskOptions,
   type Fault,
   type NameLoss,
   type OperationName,
@@ -51,31 +53,11 @@ export {
 
 const START_MS = 1_000_000_000_000;
 const STATES_MAX = 4096;
-
-export interface DiskOptions {
-  /** Runs that are under way together take turns by chance. Default false: one after the other. */
-  readonly reorderCompletions?: boolean | undefined;
-  /** A sync of a file makes its name durable too, as some file systems do. Default false. */
-  readonly namesWithFile?: boolean | undefined;
-  /** Bytes of content before ENOSPC, and before EDQUOT. Default: no end. */
-  readonly capacityBytes?: number | undefined;
-  readonly quotaBytes?: number | undefined;
-  /** Share of reads and writes, 0 to 1, that move fewer bytes than asked. Default 0. */
-  readonly shortShare?: number | undefined;
-  /** Descriptors before EMFILE. Default 65536. */
-  readonly descriptorsMax?: number | undefined;
-  /** Views one call takes: 1 to 1024. Default 1024. */
-  readonly viewCountMax?: number | undefined;
-  /** Capabilities that the engine is to lack, and the reason it gives. */
-  readonly without?: Readonly<Partial<Engine['capabilities']>> | undefined;
-  /** Who the process is. Default 0, 0. */
-  readonly user?: number | undefined;
-  readonly group?: number | undefined;
-  /** Permissions a new file does not get. Default 0o022. */
-  readonly modeMask?: number | undefined;
-  /** Operations that `log()` remembers. Default 256. */
-  readonly logCount?: number | undefined;
-}
+const MODES: Readonly<Record<Node['kind'], number>> = {
+  file: 0o644,
+  directory: 0o755,
+  symlink: 0o777,
+};
 
 export interface LossOptions {
   /**
@@ -102,31 +84,6 @@ export interface CrashStatesOptions extends LossOptions {
 
 function choiceOf({ names = 'in order', unwritten = 'either' }: LossOptions): ChoiceOptions {
   return { names, unwritten };
-}
-
-function worldSettings(options: DiskOptions): WorldSettings {
-  return {
-    user: options.user ?? 0,
-    group: options.group ?? 0,
-    modeMask: options.modeMask ?? 0o022,
-    capacityBytes: options.capacityBytes ?? Number.POSITIVE_INFINITY,
-    quotaBytes: options.quotaBytes ?? Number.POSITIVE_INFINITY,
-    descriptorsMax: options.descriptorsMax ?? 65536,
-    namesWithFile: options.namesWithFile ?? false,
-    directAlignment: SECTOR_BYTES,
-  };
-}
-
-let capabilities: Engine['capabilities'] | undefined;
-
-/** A world in memory lacks nothing but what it is told to. */
-function capabilitiesWithout(without: DiskOptions['without']): Engine['capabilities'] {
-  if (capabilities === undefined) {
-    const names = Object.keys(capabilitiesOf({ addon: undefined, reason: '' }));
-    const all = Object.fromEntries(names.map((name) => [name, true]));
-    capabilities = all as Engine['capabilities'];
-  }
-  return without === undefined ? capabilities : { ...capabilities, ...without };
 }
 
 interface Birth {
@@ -221,6 +178,14 @@ export class SimulatedDisk {
     return names === undefined ? undefined : [...names.keys()].sort();
   }
 
+  /** Where the symbolic link at a path leads; `undefined` when there is none. */
+  target(path: string): string | undefined {
+    const { tree } = this.#world;
+    const spot = tree.walk(ROOT, keyOf(path), 'look');
+    const node = typeof spot === 'number' ? undefined : tree.nodes.get(spot.node);
+    return node?.kind === 'symlink' ? node.target : undefined;
+  }
+
   /** Makes a file with this content, and the directories it needs, and syncs the disk. */
   put(path: string, data: string | Uint8Array): void {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
@@ -259,8 +224,8 @@ export class SimulatedDisk {
 
   #look(path: string): Node | undefined {
     const { tree } = this.#world;
-    const spot = tree.walk(ROOT, keyOf(path), true);
-    return typeof spot === 'number' || spot.node === 0 ? undefined : tree.look(spot.node);
+    const spot = tree.walk(ROOT, keyOf(path), 'follow');
+    return typeof spot === 'number' || spot.node <= 0 ? undefined : tree.look(spot.node);
   }
 
   #make(path: string, kind: Node['kind']): Node {
@@ -276,7 +241,7 @@ export class SimulatedDisk {
         directory = tree.look(found);
         continue;
       }
-      const mode = isLast && kind === 'file' ? 0o644 : 0o755;
+      const mode = MODES[isLast ? kind : 'directory'];
       const node = tree.create(isLast ? kind : 'directory', this.#world.traits(mode));
       const change = { directory: directory.number, name, before: 0, after: node.number };
       tree.change(`create ${name}`, [change]);
@@ -368,16 +333,6 @@ export class SimulatedDisk {
       origin: () => `seed ${this.seed}, ${cut}: ${wordsFor(pending, remains)}`,
     });
   }
-}
-
-function timesAt(nowMs: number) {
-  const seconds = Math.floor(nowMs / 1000);
-  return {
-    accessedSeconds: seconds,
-    accessedNanoseconds: 0,
-    modifiedSeconds: seconds,
-    modifiedNanoseconds: 0,
-  };
 }
 
 /**

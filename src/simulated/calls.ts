@@ -213,12 +213,23 @@ const PUNCH_HOLE = 2;
 const COLLAPSE_RANGE = 8;
 const ZERO_RANGE = 16;
 
+function allocateRefusal(flags: number): number {
+  const mode = flags & ~KEEP_SIZE;
+  const keepsSize = (flags & KEEP_SIZE) !== 0;
+  if (mode === 0 || mode === ZERO_RANGE) return 0;
+  if (mode === PUNCH_HOLE && keepsSize) return 0;
+  return mode === COLLAPSE_RANGE && !keepsSize ? 0 : errnoOf('ENOTSUP');
+}
+
 /** fallocate(2). */
 function allocate(world: World, { operation, fd }: Call): number {
   const { flags, offset, length } = operation;
+  if (world.description(fd) === undefined) return errnoOf('EBADF');
+  if (offset < 0 || length <= 0) return errnoOf('EINVAL');
+  const refused = allocateRefusal(flags);
+  if (refused < 0) return refused;
   const node = world.nodeFor(fd, 'write');
   if (typeof node === 'number') return node;
-  if (offset < 0 || length <= 0) return errnoOf('EINVAL');
   const end = offset + length;
   const mode = flags & ~KEEP_SIZE;
   if (mode === COLLAPSE_RANGE) {
@@ -227,8 +238,6 @@ function allocate(world: World, { operation, fd }: Call): number {
     world.changing(node, (own) => own.collapse(offset, length));
     return 0;
   }
-  if (mode !== 0 && mode !== PUNCH_HOLE && mode !== ZERO_RANGE) return errnoOf('EOPNOTSUPP');
-  if (mode === PUNCH_HOLE && (flags & KEEP_SIZE) === 0) return errnoOf('EOPNOTSUPP');
   const room = mode === PUNCH_HOLE ? length : world.room(node, offset, length);
   if (room < length) return room < 0 ? room : errnoOf('ENOSPC');
   world.changing(node, (own) => {

@@ -10,7 +10,7 @@ import {
 } from '../platform.js';
 import type { Call, Handler } from './calls.js';
 import { type Node, SECTOR_BYTES } from './node.js';
-import type { Spot } from './tree.js';
+import type { LastPart, Spot } from './tree.js';
 import type { World } from './world.js';
 
 const RENAME_NOREPLACE = 1;
@@ -19,30 +19,39 @@ const REMOVE_DIRECTORY = 0x200;
 const FOLLOW = 0x400;
 const ACCESS_MASK = 3;
 
-function walked(world: World, place: Place | undefined, call: Call, follow: boolean) {
+function walked(world: World, place: Place | undefined, call: Call, last: LastPart) {
   const isOpened = place?.directory === FD_OPENED_IN_RUN;
-  return world.walk(place, isOpened ? call.opened : (place?.directory ?? -1), follow);
+  return world.walk(place, isOpened ? call.opened : (place?.directory ?? -1), last);
 }
 
-function placed(world: World, call: Call, follow: boolean): Spot | number {
-  return walked(world, call.operation.place, call, follow);
+function placed(world: World, call: Call, last: LastPart): Spot | number {
+  const spot = walked(world, call.operation.place, call, last);
+  return typeof spot === 'number' || spot.node >= 0 ? spot : spot.node;
 }
 
-function placed2(world: World, call: Call): Spot | number {
-  return walked(world, call.operation.place2, call, false);
+/* A rename finds both directories before it looks for either name; a link ends with its source. */
+function bothPlaced(world: World, call: Call, last: LastPart): readonly [Spot, Spot] | number {
+  const source = walked(world, call.operation.place, call, last);
+  if (typeof source === 'number') return source;
+  const absent = source.node < 0 ? source.node : errnoOf('ENOENT');
+  if (last !== 'name' && source.node <= 0) return absent;
+  const target = walked(world, call.operation.place2, call, 'name');
+  if (typeof target === 'number') return target;
+  if (source.node <= 0) return absent;
+  return target.node < 0 ? target.node : [source, target];
 }
 
 /* ----------------------------------------------------------------------------------- open */
 
-function openRefusal(node: Node | undefined, spot: Spot, flags: number): number {
+function openRefusal(node: Node | undefined, flags: number): number {
   if (node === undefined) {
-    if ((flags & OpenFlag.Create) === 0) return errnoOf('ENOENT');
-    return spot.isSlashed ? errnoOf('EISDIR') : 0;
+    return (flags & OpenFlag.Create) === 0 ? errnoOf('ENOENT') : 0;
   }
   if ((flags & OpenFlag.Create) !== 0 && (flags & OpenFlag.Exclusive) !== 0)
     return errnoOf('EEXIST');
   if (node.kind === 'directory') {
-    const isPlain = (flags & ACCESS_MASK) === OpenFlag.ReadOnly && (flags & OpenFlag.Create) === 0;
+    const changes = (flags & (OpenFlag.Create | OpenFlag.Truncate)) !== 0;
+    const isPlain = (flags & ACCESS_MASK) === OpenFlag.ReadOnly && !changes;
     return isPlain ? 0 : errnoOf('EISDIR');
   }
   if ((flags & OpenFlag.Directory) !== 0) return errnoOf('ENOTDIR');
@@ -51,13 +60,18 @@ function openRefusal(node: Node | undefined, spot: Spot, flags: number): number 
 
 function open(world: World, call: Call): number {
   const { flags, mode } = call.operation;
-  const isExclusive = (flags & OpenFlag.Create) !== 0 && (flags & OpenFlag.Exclusive) !== 0;
-  const follow = !isExclusive && (flags & OpenFlag.NoFollow) === 0;
-  const spot = placed(world, call, follow);
+  const creates = (flags & OpenFlag.Create) !== 0;
+  const isExclusive = creates && (flags & OpenFlag.Exclusive) !== 0;
+  /* Kernel 6.4 and later: open(2), BUGS. */
+  if (creates && (flags & OpenFlag.Directory) !== 0) return errnoOf('EINVAL');
+  const isNamed = creates && call.operation.place?.name.endsWith('/') === true;
+  const follows = !isExclusive && (flags & OpenFlag.NoFollow) === 0;
+  const spot = placed(world, call, isNamed ? 'name' : follows ? 'follow' : 'look');
   if (typeof spot === 'number') return spot;
+  if (isNamed) return errnoOf('EISDIR');
   const { tree } = world;
   const found = spot.node === 0 ? undefined : tree.look(spot.node);
-  const refused = openRefusal(found, spot, flags);
+  const refused = openRefusal(found, flags);
   if (refused < 0) return refused;
   const node = found ?? create(world, spot, mode & ~world.settings.modeMask);
   const fd = world.allot({
@@ -67,8 +81,9 @@ function open(world: World, call: Call): number {
     descriptorCount: 0,
     lock: undefined,
   });
-  const cuts = (flags & OpenFlag.Truncate) !== 0 && (flags & ACCESS_MASK) !== OpenFlag.ReadOnly;
-  if (fd >= 0 && cuts && node.cache.size > 0) world.changing(node, (own) => own.truncate(0));
+  /* Linux cuts a file that is opened for reading, too. */
+  if (fd >= 0 && (flags & OpenFlag.Truncate) !== 0 && node.cache.size > 0)
+    world.changing(node, (own) => own.truncate(0));
   return fd;
 }
 
@@ -94,7 +109,8 @@ function stat(world: World, call: Call): number {
   let node: Node | number;
   if (operation.place === undefined) node = world.nodeFor(fd, 'any');
   else {
-    const spot = placed(world, call, (operation.flags & AT_SYMLINK_NOFOLLOW) === 0);
+    const isLook = (operation.flags & AT_SYMLINK_NOFOLLOW) !== 0;
+    const spot = placed(world, call, isLook ? 'look' : 'follow');
     if (typeof spot === 'number') return spot;
     node = spot.node === 0 ? errnoOf('ENOENT') : world.tree.look(spot.node);
   }
@@ -141,14 +157,14 @@ function isInside(world: World, directory: number, ancestor: number): boolean {
 }
 
 function renameRefusal(world: World, source: Spot, target: Spot, flags: number): number {
-  if (source.node === 0) return errnoOf('ENOENT');
   if (source.name === '' || target.name === '') return errnoOf('EBUSY');
   if ((flags & RENAME_NOREPLACE) !== 0 && target.node !== 0) return errnoOf('EEXIST');
   const moved = world.tree.look(source.node);
   const isDirectory = moved.kind === 'directory';
+  if ((target.isSlashed || source.isSlashed) && !isDirectory) return errnoOf('ENOTDIR');
   if (isDirectory && isInside(world, target.directory, source.node)) return errnoOf('EINVAL');
-  if (target.isSlashed && !isDirectory) return errnoOf('ENOTDIR');
   if ((flags & RENAME_EXCHANGE) !== 0) return target.node === 0 ? errnoOf('ENOENT') : 0;
+  if (isInside(world, source.directory, target.node)) return errnoOf('ENOTEMPTY');
   if (target.node === 0 || target.node === source.node) return 0;
   const old = world.tree.look(target.node);
   if (old.kind !== 'directory') return isDirectory ? errnoOf('ENOTDIR') : 0;
@@ -158,10 +174,9 @@ function renameRefusal(world: World, source: Spot, target: Spot, flags: number):
 
 function rename(world: World, call: Call): number {
   const { flags } = call.operation;
-  const source = placed(world, call, false);
-  if (typeof source === 'number') return source;
-  const target = placed2(world, call);
-  if (typeof target === 'number') return target;
+  const both = bothPlaced(world, call, 'name');
+  if (typeof both === 'number') return both;
+  const [source, target] = both;
   const refused = renameRefusal(world, source, target, flags);
   if (refused < 0) return refused;
   /* Two names of one file: nothing happens, rename(2). */
@@ -176,7 +191,7 @@ function rename(world: World, call: Call): number {
 }
 
 function unlink(world: World, call: Call): number {
-  const spot = placed(world, call, false);
+  const spot = placed(world, call, 'name');
   if (typeof spot === 'number') return spot;
   if (spot.node === 0) return errnoOf('ENOENT');
   const node = world.tree.look(spot.node);
@@ -186,6 +201,7 @@ function unlink(world: World, call: Call): number {
     if (spot.name === '') return errnoOf('EBUSY');
     if ((node.names?.size ?? 0) > 0) return errnoOf('ENOTEMPTY');
   } else if (node.kind === 'directory') return errnoOf('EISDIR');
+  else if (spot.isSlashed) return errnoOf('ENOTDIR');
   const { directory, name } = spot;
   world.tree.change(`unlink ${name}`, [{ directory, name, before: spot.node, after: 0 }]);
   world.letGo(world.tree.look(spot.node));
@@ -193,11 +209,10 @@ function unlink(world: World, call: Call): number {
 }
 
 function link(world: World, call: Call): number {
-  const source = placed(world, call, (call.operation.flags & FOLLOW) !== 0);
-  if (typeof source === 'number') return source;
-  const target = placed2(world, call);
-  if (typeof target === 'number') return target;
-  if (source.node === 0) return errnoOf('ENOENT');
+  const follows = (call.operation.flags & FOLLOW) !== 0;
+  const both = bothPlaced(world, call, follows ? 'follow' : 'look');
+  if (typeof both === 'number') return both;
+  const [source, target] = both;
   if (target.node !== 0) return errnoOf('EEXIST');
   if (target.isSlashed) return errnoOf('ENOENT');
   if (world.tree.look(source.node).kind === 'directory') return errnoOf('EPERM');
@@ -219,7 +234,7 @@ function filled(operation: Operation, bytes: Uint8Array): number {
 }
 
 function found(world: World, call: Call): Node | number {
-  const spot = placed(world, call, false);
+  const spot = placed(world, call, 'look');
   if (typeof spot === 'number') return spot;
   return spot.node === 0 ? errnoOf('ENOENT') : world.tree.look(spot.node);
 }

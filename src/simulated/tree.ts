@@ -24,10 +24,17 @@ export interface TreeChange {
   readonly changes: readonly NameChange[];
 }
 
-/** Where a path leads. `node` is 0 where nothing stands; `name` is empty for `/`, `.` and `..`. */
+/**
+ * How the last part of a path is taken: a link there is followed, or stands for itself unless a
+ * separator comes behind it, or stands for itself in any case (what renames and unlinks ask for).
+ */
+export type LastPart = 'follow' | 'look' | 'name';
+
+/** Where a path leads. `name` is empty for `/`, `.` and `..`. */
 export interface Spot {
   readonly directory: number;
   readonly name: string;
+  /** 0 where nothing stands, -errno where nothing can. */
   readonly node: number;
   /** A separator follows: only a directory will do. */
   readonly isSlashed: boolean;
@@ -86,10 +93,11 @@ export class Tree {
   }
 
   /** Follows a path from a directory. Answers a spot or -errno. */
-  walk(start: number, path: string, follow: boolean): Spot | number {
+  walk(start: number, path: string, last: LastPart): Spot | number {
     if (path === '') return errnoOf('ENOENT');
     if (path.length > PATH_BYTES_MAX) return errnoOf('ENAMETOOLONG');
-    const parts = path.split('/').reverse();
+    const isSlashed = path.endsWith('/');
+    const parts = (last === 'name' ? path.replace(/\/+$/, '') : path).split('/').reverse();
     let at = path.startsWith('/') ? ROOT : start;
     let spot: Spot = { directory: at, name: '', node: at, isSlashed: false };
     let linkCount = 0;
@@ -103,21 +111,22 @@ export class Tree {
         spot = { directory: at, name: '', node: at, isSlashed: false };
         continue;
       }
-      if (part.length > NAME_BYTES_MAX) return errnoOf('ENAMETOOLONG');
+      const isLong = part.length > NAME_BYTES_MAX;
       const number = directory.names.get(part);
       if (number === undefined) {
-        if (parts.some((rest) => rest !== '')) return errnoOf('ENOENT');
-        return { directory: at, name: part, node: 0, isSlashed: parts.length > 0 };
+        const absent = isLong ? errnoOf('ENAMETOOLONG') : 0;
+        if (parts.some((rest) => rest !== '')) return absent || errnoOf('ENOENT');
+        return { directory: at, name: part, node: absent, isSlashed };
       }
       const node = this.look(number);
-      if (node.kind === 'symlink' && (parts.length > 0 || follow)) {
+      if (node.kind === 'symlink' && (parts.length > 0 || last === 'follow')) {
         if (++linkCount > LINKS_MAX) return errnoOf('ELOOP');
         if (node.target.startsWith('/')) at = ROOT;
         parts.push(...node.target.split('/').reverse());
         spot = { directory: at, name: '', node: at, isSlashed: false };
         continue;
       }
-      spot = { directory: at, name: part, node: number, isSlashed: parts.length > 0 };
+      spot = { directory: at, name: part, node: number, isSlashed };
       at = number;
     }
     return spot;

@@ -1,7 +1,7 @@
 /** What calls on a simulated disk share: the tree, open files, space, a clock and settings. */
 import { errnoOf, OpenFlag, type Operation, type Place } from '../platform.js';
 import { type Node, SECTOR_BYTES, type Times, type Traits } from './node.js';
-import { ROOT, type Spot, type Tree } from './tree.js';
+import { type LastPart, ROOT, type Spot, type Tree } from './tree.js';
 
 /* No descriptor of the process has such a number: a stray one cannot hit a real file. */
 const DESCRIPTOR_BASE = 1_000_000;
@@ -43,14 +43,7 @@ export class World {
   }
 
   get times(): Times {
-    const seconds = Math.floor(this.nowMs / 1000);
-    const nanoseconds = Math.round((this.nowMs - seconds * 1000) * 1e6);
-    return {
-      accessedSeconds: seconds,
-      accessedNanoseconds: nanoseconds,
-      modifiedSeconds: seconds,
-      modifiedNanoseconds: nanoseconds,
-    };
+    return timesAt(this.nowMs);
   }
 
   traits(mode: number): Traits {
@@ -116,12 +109,12 @@ export class World {
   }
 
   /** Follows a place. `directory` is where a relative one begins, -100 the root. */
-  walk(place: Place | undefined, directory: number, follow: boolean): Spot | number {
+  walk(place: Place | undefined, directory: number, last: LastPart): Spot | number {
     if (place === undefined) return errnoOf('EINVAL');
     const path = nameOf(place);
     const isFree = path.startsWith('/') || directory === WORKING_DIRECTORY;
     const start = isFree ? ROOT : this.start(directory);
-    return start < 0 ? start : this.tree.walk(start, path, follow);
+    return start < 0 ? start : this.tree.walk(start, path, last);
   }
 
   /* ------------------------------------------------------------------------------- space */
@@ -181,4 +174,16 @@ export function keyOf(text: string): string {
 export function viewsOf({ payload }: Operation): readonly Uint8Array[] {
   if (payload === undefined) return [];
   return Array.isArray(payload) ? payload : [payload];
+}
+
+/** A moment as all times of a node. */
+export function timesAt(nowMs: number): Times {
+  const seconds = Math.floor(nowMs / 1000);
+  const nanoseconds = Math.round((nowMs - seconds * 1000) * 1e6);
+  return {
+    accessedSeconds: seconds,
+    accessedNanoseconds: nanoseconds,
+    modifiedSeconds: seconds,
+    modifiedNanoseconds: nanoseconds,
+  };
 }
