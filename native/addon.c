@@ -20,6 +20,7 @@
 #include "syscalls.h"
 
 #define SYNC_ROWS_MAX 1024U /* 80 KiB of stack, of which a call touches what it uses */
+#define KEPT_COUNT 3U
 #define MISSES_TOLERATED 32U /* reads in a row */
 #define MISSES_PER_TRY 16U
 
@@ -27,7 +28,7 @@ struct border {
   napi_env env;
   struct pool *pool;
   napi_threadsafe_function wake;
-  napi_ref kept[4]; /* rows, sync rows, completions: memory shared with TypeScript; callback */
+  napi_ref kept[KEPT_COUNT]; /* rows, sync rows, completions: memory shared with TypeScript */
   struct row *rows;
   uint32_t row_count;
   struct row *sync_rows;
@@ -322,6 +323,11 @@ static void close_border(void *argument) {
   struct border *border = argument;
   if (border->pool != NULL) pool_stop(border->pool);
   border->pool = NULL;
+  /* No system call is under way: the shared memory is the environment's again. */
+  for (uint32_t index = 0; index < KEPT_COUNT; index++) {
+    if (border->kept[index] != NULL) napi_delete_reference(border->env, border->kept[index]);
+    border->kept[index] = NULL;
+  }
 }
 
 static void free_border(napi_env env, void *data, void *hint) {

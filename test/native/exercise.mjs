@@ -1,0 +1,182 @@
+// Everything the addon can be asked for, once and compactly, for runs under a sanitizer.
+//
+//   node test/native/exercise.mjs <folder with dist/ and prebuilds/> <scratch folder>
+
+import { equal, ok } from 'node:assert/strict';
+import { once } from 'node:events';
+import { openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+
+const [home, directory] = isMainThread ? process.argv.slice(2) : workerData;
+const room = (name) => import(pathToFileURL(join(home, 'dist', `${name}.js`)).href);
+const library = await room('index');
+const { Code, LOCK_EXCLUSIVE_NOW, loadAddon, Operation } = await room('platform');
+const { engineNamed } = await room('engine');
+const { configure, openFile, openFileSync, OpenFile, replaceFile, replaceFileSync } = library;
+
+const engine = engineNamed('pool');
+const everything = { access: 'read-write', create: true, engine };
+
+const bytes = (length, value = 7) => new Uint8Array(length).fill(value);
+const views = (count, length) => Array.from({ length: count }, (_, index) => bytes(length, index));
+const handed = (run) =>
+  new Promise((resolve) => engine.submit(run, { settle: () => resolve(run.result) }));
+const refused = (work) =>
+  work().then(
+    () => 'done',
+    ({ code }) => code,
+  );
+
+function operation(code, fields = {}) {
+  return Object.assign(new Operation(code), fields);
+}
+
+function nops(count) {
+  const head = operation(Code.Nop);
+  for (let at = head, made = 1; made < count; made++, at = at.next) at.next = operation(Code.Nop);
+  return head;
+}
+
+async function everyCall(file) {
+  await file.writeAt(bytes(100_000), 0);
+  await file.writeAt(views(3000, 17), 5);
+  await file.writeAt(views(9, 4096), 5);
+  await file.readAt(views(3000, 17), 5);
+  await file.readAt(bytes(300_000), 0);
+  await file.append(views(20, 600));
+  await file.write([bytes(10), bytes(5000)]);
+  await file.read(bytes(10));
+  await file.seek(0, 'end');
+  await file.readAll();
+  await file.stat();
+  await file.truncate(65536);
+  await file.sync();
+  await file.syncData();
+  await file.syncBarrier();
+  await file.allocate(0, 131072);
+  await file.allocate(131072, 65536, { keepSize: true });
+  await file.punchHole(4096, 8192);
+  await file.zeroRange(0, 4096);
+  await refused(() => file.collapseRange(0, 4096));
+  await refused(() => file.collapseRange(1, 1));
+  await file.advise('sequential');
+  await file.setWriteLifetime('short');
+  await file.startWriteback(0, 0);
+  await refused(() => file.readAt(bytes(10), Number.MAX_SAFE_INTEGER - 10));
+}
+
+function everyWaitingCall(file) {
+  file.writeAtSync(bytes(70_000), 0);
+  file.writeAtSync(views(3000, 17), 5);
+  file.writeAtSync(views(9, 4096), 5);
+  for (let time = 0; time < 3; time++) file.readAtSync(bytes(100), 7);
+  const again = bytes(4096);
+  for (let time = 0; time < 3; time++) file.readAtSync(again, 7);
+  file.readAtSync(views(3000, 17), 5);
+  file.appendSync(views(20, 600));
+  file.readAllSync();
+  file.statSync();
+  file.allocateSync(0, 131072);
+  file.punchHoleSync(4096, 8192);
+  file.syncSync();
+  file.truncateSync(0);
+}
+
+async function files() {
+  const file = await openFile(join(directory, 'file'), everything);
+  await everyCall(file);
+  everyWaitingCall(file);
+  const options = { ownership: 'duplicate', engine };
+  const other = OpenFile.fromFd(file.fd, options);
+  await other.writeAt(bytes(10), 0);
+  await Promise.all([other.close(), file.close()]);
+  const direct = openFileSync(join(directory, 'direct'), { ...everything, direct: true });
+  await direct.writeAt(library.alignedBuffer(8192), 0);
+  await direct.writeAt(library.alignedBuffer(5), 8192);
+  await direct.readAll();
+  direct.closeSync();
+  equal(await refused(() => openFile(join(directory, 'absent'), { engine })), 'ENOENT');
+  equal(await refused(() => openFile(directory, { engine })), 'EISDIR');
+}
+
+async function replaces() {
+  const path = join(directory, 'replaced');
+  for (let time = 0; time < 3; time++) {
+    await replaceFile(path, `content ${time}`, { engine });
+    replaceFileSync(path, views(2000, 3), { engine, keepTimes: true });
+  }
+  await Promise.all(views(20, 100).map((view) => replaceFile(path, view, { engine })));
+  equal(readFileSync(path).length, 100);
+}
+
+async function runs() {
+  for (const count of [1, 2, 33, 1024]) {
+    engine.perform(nops(count));
+    await handed(nops(count));
+  }
+  const all = Array.from({ length: 5000 }, (_, index) => handed(nops(1 + (index % 4))));
+  ok((await Promise.all(all)).every((result) => result === 0));
+  const { addon } = loadAddon();
+  for (const wrong of [() => addon.performView('no view'), () => addon.setThreads(0)]) {
+    try {
+      wrong();
+      ok(false, 'it was not refused');
+    } catch (error) {
+      equal(error.code, 'ERR_INTERNAL_ASSERTION');
+    }
+  }
+}
+
+/* More descriptors than buckets, some of them held, while the threads come and go. */
+async function threads() {
+  const path = join(directory, 'lock');
+  writeFileSync(path, bytes(100_000));
+  const opened = await Promise.all(Array.from({ length: 80 }, () => openFile(path, everything)));
+  const holder = openSync(path, 'r');
+  engine.perform(operation(Code.Lock, { fd: holder, flags: LOCK_EXCLUSIVE_NOW }));
+  const held = handed(operation(Code.Lock, { fd: opened[70].fd, flags: 2 }));
+  for (const count of [8, 16, 64]) {
+    configure({ threads: count });
+    await Promise.all(opened.map((file) => file.syncData()));
+    await Promise.all(opened.map((file, index) => file.writeAt(bytes(999), index * 1000)));
+  }
+  engine.perform(operation(Code.Lock, { fd: holder, flags: 8 }));
+  equal(await held, 0);
+  engine.perform(operation(Code.Lock, { fd: opened[70].fd, flags: 8 }));
+  for (const count of [2, 1, 4]) {
+    const work = opened.map((file) => file.writeAt(views(4, 700), 0));
+    configure({ threads: count });
+    await Promise.all(work);
+  }
+  await Promise.all(opened.map((file) => file.close()));
+}
+
+async function workers() {
+  for (let time = 0; time < 4; time++) {
+    const data = [home, join(directory)];
+    const worker = new Worker(new URL(import.meta.url), { workerData: data });
+    await once(worker, 'message');
+    await worker.terminate();
+  }
+}
+
+async function beWorker() {
+  const file = await openFile(join(directory, 'worker'), everything);
+  for (let index = 0; index < 1000; index++) {
+    const view = bytes(4096, index);
+    const work = index % 2 ? file.writeAt([view, view], index * 99) : file.readAt(view, index * 99);
+    work.catch(() => undefined);
+  }
+  parentPort.postMessage('going');
+}
+
+if (isMainThread) {
+  for (const part of [files, replaces, runs, threads, workers]) {
+    await part();
+    console.log(part.name);
+  }
+} else {
+  await beWorker();
+}
