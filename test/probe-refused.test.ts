@@ -1,6 +1,6 @@
 /** probe() where things are refused: rights, full disks, every operation in its turn. */
 import { equal, match, ok, rejects } from 'node:assert/strict';
-import { chmodSync, chownSync, mkdirSync } from 'node:fs';
+import { chmodSync, chownSync, constants, mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { IoError, type ProbeReport, probe, probeSync } from 'holdfast';
@@ -162,4 +162,71 @@ test('probe() refuses a signal that is no signal, and obeys one that has fired',
   await rejects(probe(directory, { signal }), { name: 'AbortError' });
   await rejects(probe(directory, { timeoutMs: -1 }), { code: 'ERR_OUT_OF_RANGE' });
   assertHoldsOnly(directory, []);
+});
+
+/* An abort that is taken for a refusal of the file behind a loop device would go on to the end. */
+test('probe() begins nothing after an abort but what cleans up', { timeout: 60_000 }, async (t) => {
+  const inner = engineFor(t, 'pool');
+  const mount = mountFor(t, 'ext4');
+  if (inner === undefined || mount === undefined) return;
+  const before = openDescriptors();
+  let total = Number.POSITIVE_INFINITY;
+  for (let turn = 0; turn < total; turn++) {
+    const controller = new AbortController();
+    const allowed = new Set<Operation>();
+    let count = 0;
+    const engine: FaultyEngine = new FaultyEngine(inner, (operation: Operation) => {
+      const isLate = controller.signal.aborted && !allowed.has(operation);
+      ok(!isLate || operation.mustRun, `operation ${operation.code} after an abort at ${turn}`);
+      if (count++ !== turn) return undefined;
+      controller.abort();
+      for (let at = operation.next; at !== undefined; at = at.next) allowed.add(at);
+      return undefined;
+    });
+    await probe(mount.path, { engine, signal: controller.signal }).catch((error) => {
+      equal(error.name, 'AbortError', String(error));
+    });
+    assertHoldsOnly(mount.path, ['lost+found']);
+    if (!controller.signal.aborted) total = turn;
+    ok(turn < 300, 'it comes to an end');
+  }
+  assertNoNewDescriptors(before);
+});
+
+test('probe() creates files that are new, private and not to be guessed', async (t) => {
+  const inner = engineFor(t, 'pool');
+  if (inner === undefined) return;
+  const directory = scratch(t);
+  const names = new Set<string>();
+  let creations = 0;
+  const engine = new FaultyEngine(inner, (operation) => {
+    const { O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+    if (operation.code !== Code.Open || (operation.flags & O_CREAT) === 0) return undefined;
+    creations++;
+    equal(operation.flags & (O_EXCL | O_NOFOLLOW), O_EXCL | O_NOFOLLOW);
+    equal(operation.mode, 0o600);
+    const name = operation.place?.name ?? '';
+    match(name, /^\.holdfast-[0-9a-f]{32}\.tmp$/, 'what the sweep of replaceFile() takes');
+    names.add(name);
+    return undefined;
+  });
+  for (let round = 0; round < 3; round++) await probe(directory, { engine });
+  equal(creations, 6);
+  equal(names.size, 3, 'the first name of each probe, twice: it was renamed in between');
+});
+
+test('probe() follows no more links than the kernel does', { timeout: 5000 }, async (t) => {
+  const inner = engineFor(t, 'pool');
+  if (inner === undefined) return;
+  const directory = scratch(t);
+  symlinkSync('b', join(directory, 'a'));
+  symlinkSync('a', join(directory, 'b'));
+  let opens = 0;
+  /* As if what the links lead to came and went. */
+  const engine = new FaultyEngine(inner, (operation) => {
+    if (operation.code !== Code.Open) return undefined;
+    return ++opens > 1000 ? undefined : { answers: errnoOf('ENOENT') };
+  });
+  await rejects(probe(join(directory, 'a'), { engine }), { name: 'IoError', code: 'ENOENT' });
+  equal(opens, 41);
 });

@@ -89,6 +89,15 @@ const features: Readonly<
   btrfs: { reflink: true, punchHole: true, zeroRange: true, collapseRange: false },
   tmpfs: { reflink: false, punchHole: true, zeroRange: false, collapseRange: false },
 };
+const EVERYWHERE = {
+  unnamedFiles: true,
+  locks: true,
+  advise: true,
+  allocateKeepingSize: true,
+  attributes: true,
+  renameWithoutReplacing: true,
+  renameExchanging: true,
+};
 const byNode = ['reflink', 'unnamedFiles'];
 
 for (const kind of ['ext4', 'xfs', 'btrfs', 'tmpfs'] as const) {
@@ -96,7 +105,7 @@ for (const kind of ['ext4', 'xfs', 'btrfs', 'tmpfs'] as const) {
     const mount = mountFor(t, kind);
     if (mount === undefined) return;
     const report = await p.probe(mount.path);
-    const expected = { ...features[kind], unnamedFiles: true, locks: true };
+    const expected = { ...features[kind], ...EVERYWHERE };
     for (const [name, has] of Object.entries(expected)) {
       const item = report.features[name as keyof ProbeReport['features']];
       if (p.isNative || byNode.includes(name)) {
@@ -227,6 +236,20 @@ onAllProbers('probe() follows an overlay to its upper layer once it has seen it'
   runTool('mount', ['-o', 'remount,ro', point]);
   const closed = await p.probe(point);
   equal(closed.device.name.unknown, `${point} is not writable (EROFS)`, 'and no guess');
+});
+
+/* What the options name was moved away, and something else has its name now. */
+onAllProbers('probe() does not believe the upper layer an overlay names', async (t, p) => {
+  const home = new Home(t);
+  const upper = mountFor(t, 'ext4');
+  if (upper === undefined) return;
+  const [lower = '', data = '', work = ''] = folders(upper.path, 'lower', 'data', 'work');
+  const options = `lowerdir=${lower},upperdir=${data},workdir=${work}`;
+  const point = home.mount(['-t', 'overlay', '-o', options, 'overlay']);
+  home.mount(['-t', 'tmpfs', '-o', 'size=1m', 'none'], data);
+  const { device, fileSystem } = await p.probe(point);
+  match(device.name.unknown ?? '', /upper layer .* is not in sight/);
+  ok(fileSystem.medium.unknown);
 });
 
 test('probe() of a block device tells of that device', async (t) => {

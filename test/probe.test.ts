@@ -163,14 +163,18 @@ onAllProbers('formatProbe() prints every item, and plain text', async (t, p) => 
   const lines = text.split('\n');
   const rows = lines.filter((line) => /^ {2}\S/.test(line));
   equal(rows.length, itemsOf(report).length);
-  for (const [name, item] of itemsOf(report)) {
-    const reason = item.no ?? item.unknown;
-    const flat = text.replace(/\s+/g, ' ');
-    if (reason !== undefined) ok(flat.includes(reason), `${name}: ${reason}`);
+  const flat = text.replace(/\s+/g, ' ');
+  const answers = itemsOf(report).flatMap(([, { no, unknown }]) => {
+    if (no !== undefined) return `no ${no}`;
+    return unknown === undefined ? [] : `unknown ${unknown}`;
+  });
+  for (const answer of new Set(answers)) {
+    const times = answers.filter((words) => words.startsWith(answer)).length;
+    equal(flat.split(` ${answer}`).length - 1, times, `as often as it is given: ${answer}`);
   }
   ok(/^[\n\x20-\x7e]*$/.test(text), 'no control characters');
-  const answers = rows.map((row) => row.indexOf(row.slice(2).trimStart().split(/ {2,}/)[1] ?? ''));
-  equal(new Set(answers.filter((at) => at > 0)).size, 1, 'one column of answers');
+  const columns = rows.map((row) => row.indexOf(row.slice(2).trimStart().split(/ {2,}/)[1] ?? ''));
+  equal(new Set(columns.filter((at) => at > 0)).size, 1, 'one column of answers');
 });
 
 test('formatProbe() shows control characters of a path as text', async (t) => {
@@ -187,13 +191,19 @@ test('formatProbe() refuses what is not a report', () => {
   }
 });
 
-test('probe() takes names that are not UTF-8', async (t) => {
-  const path = Buffer.concat([Buffer.from(`${scratch(t)}/`), Buffer.from([0xff, 0xfe])]);
+onAllProbers('probe() takes names that are not UTF-8, and those that are', async (t, p) => {
+  const directory = scratch(t);
+  const path = Buffer.concat([Buffer.from(`${directory}/`), Buffer.from([0xff, 0xfe])]);
   mkdirSync(path);
-  const report = await probe(path);
+  const report = await p.probe(path as unknown as string);
   equal(report.place.exists.value, true);
-  equal(report.features.unnamedFiles.unknown, undefined, 'tried in it');
+  equal(report.features.unnamedFiles.value, true, 'tried in it');
   deepEqual(readdirSync(path), []);
+  const named = join(directory, 'n\u00e9\u4e2d');
+  mkdirSync(named);
+  const other = await p.probe(named);
+  equal(other.place.probed.value, named);
+  equal(other.features.unnamedFiles.value, true);
 });
 
 test('probe() refuses bad input before anything happens', async (t) => {
@@ -254,12 +264,13 @@ const TABLE = [
   '41 40 7:2 /sub /data/sub rw - ext4 /dev/loop2 rw',
   '42 22 0:39 / /with\\040space\\134 rw,nosuid - btrfs /dev/loop4 rw,subvol=/',
   '43 22 7:3 / /data ro - xfs /dev/loop3 ro',
+  '44 43 7:3 /part /data ro - xfs /dev/loop3 ro',
   'nonsense',
 ].join('\n');
 
 test('mountsIn() reads optional fields and escapes', () => {
   const mounts = mountsIn(TABLE);
-  equal(mounts.length, 5);
+  equal(mounts.length, 6);
   equal(mounts[3]?.point, '/with space\\');
   deepEqual(mounts[1]?.options, ['rw', 'relatime', 'barrier=0']);
   deepEqual([mounts[2]?.root, mounts[2]?.type, mounts[2]?.source], ['/sub', 'ext4', '/dev/loop2']);
@@ -273,7 +284,7 @@ test('mountAmong() takes the number, else the longest way on the same device', (
   equal(at(99, '/data', '7:2'), undefined, 'and no other stands in for it');
   equal(at(undefined, '/data/sub/x', '7:2'), 41);
   equal(at(undefined, '/data/subject', '7:2'), 40, 'a longer name is not under it');
-  equal(at(undefined, '/data/x', '7:3'), 43, 'mounted over the other');
+  equal(at(undefined, '/data/x', '7:3'), 44, 'mounted over the other');
   equal(at(undefined, '/elsewhere', '254:0'), 22);
   equal(at(undefined, '/data', '8:1'), undefined);
 });

@@ -84,7 +84,11 @@ export class Home {
   }
 
   #end(): void {
-    for (const point of this.#points) runTool('umount', [point]);
+    for (const point of this.#points) {
+      // Lazily where a descriptor was leaked: that test has failed, and nothing may stay mounted.
+      const { status } = spawnSync('umount', [point], { env: toolEnvironment });
+      if (status !== 0) runTool('umount', ['--lazy', point]);
+    }
     rmSync(this.path, { recursive: true });
   }
 }
