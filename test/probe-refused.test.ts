@@ -1,6 +1,6 @@
 /** probe() where things are refused: rights, full disks, every operation in its turn. */
 import { equal, match, ok, rejects } from 'node:assert/strict';
-import { chmodSync, chownSync, constants, mkdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, chownSync, constants, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { IoError, type ProbeReport, probe, probeSync } from 'holdfast';
@@ -169,6 +169,8 @@ test('probe() begins nothing after an abort but what cleans up', { timeout: 60_0
   const inner = engineFor(t, 'pool');
   const mount = mountFor(t, 'ext4');
   if (inner === undefined || mount === undefined) return;
+  const path = join(mount.path, 'file');
+  writeFileSync(path, '');
   const before = openDescriptors();
   let total = Number.POSITIVE_INFINITY;
   for (let turn = 0; turn < total; turn++) {
@@ -183,10 +185,10 @@ test('probe() begins nothing after an abort but what cleans up', { timeout: 60_0
       for (let at = operation.next; at !== undefined; at = at.next) allowed.add(at);
       return undefined;
     });
-    await probe(mount.path, { engine, signal: controller.signal }).catch((error) => {
+    await probe(path, { engine, signal: controller.signal }).catch((error) => {
       equal(error.name, 'AbortError', String(error));
     });
-    assertHoldsOnly(mount.path, ['lost+found']);
+    assertHoldsOnly(mount.path, ['file', 'lost+found']);
     if (!controller.signal.aborted) total = turn;
     ok(turn < 300, 'it comes to an end');
   }

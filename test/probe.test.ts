@@ -117,8 +117,13 @@ onAllProbers('probe() leaves no file and no descriptor', async (t, p) => {
   const directory = scratch(t);
   await p.probe(directory, { measure: true });
   const before = openDescriptors();
-  for (let round = 0; round < 5; round++) await p.probe(directory, { measure: round === 4 });
-  assertHoldsOnly(directory, []);
+  const path = join(directory, 'file');
+  writeFileSync(path, '');
+  for (let round = 0; round < 5; round++) {
+    await p.probe(directory, { measure: round === 4 });
+    await p.probe(path);
+  }
+  assertHoldsOnly(directory, ['file']);
   assertNoNewDescriptors(before);
 });
 
