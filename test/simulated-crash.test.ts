@@ -230,6 +230,17 @@ test('crash() closes what was open, and the disk can be used again', () => {
   equal(again.read(again.open('/a', ReadWrite), 9), 'text');
 });
 
+test('a file that was open in the crash gives its space back when it is unlinked', () => {
+  const disk = simulatedDisk(4, { capacityBytes: 1024 });
+  const calls = new Calls(disk.engine);
+  calls.sync(calls.open('/a', Create | ReadWrite));
+  calls.put('/a', 'x'.repeat(1024));
+  calls.syncDirectory('/');
+  const again = new Calls(disk.crash().engine);
+  again.unlink('/a');
+  again.put('/b', 'y'.repeat(1024));
+});
+
 test('the same seed and the same calls leave the same', () => {
   const run = (seed: number): unknown => {
     const disk = simulatedDisk(seed);
@@ -322,6 +333,7 @@ test('crashStates() samples what is too much, the telling states first', () => {
   const states = [...crashStates(disk, { limit: 300 })].map(printOf);
   equal(states.length, 300);
   equal(new Set(states).size, 300);
+  equal([...crashStates(disk, { limit: 9 })].length, 9);
   equal(states[0], printOf(disk.crash({ keep: 'none' })));
   equal(states[1], printOf(disk.crash({ keep: 'all' })));
   const seen = new Set(states);

@@ -180,6 +180,8 @@ test('refuseNth() counts what it is told to count, and strikes once or from then
   const once = disk.refuseNth(2, 'EIO', { operations: ['Read'] });
   const results = (): number[] =>
     [1, 2, 3].map(() => calls.ask(Code.Read, { fd, payload: new Uint8Array(4), offset: 0 }).result);
+  for (let time = 0; time < 3; time++) calls.sync(fd);
+  equal(once.struckCount, 0, 'a sync is not a read');
   deepEqual(results(), [4, errnoOf('EIO'), 4]);
   equal(once.struckCount, 1);
   const sticky = disk.refuseNth(2, 'EROFS', { operations: ['Read'], sticky: true });

@@ -3,9 +3,16 @@
  * state that may be left there is the old content or the new one, whole; once it has resolved,
  * the new one. Protocols that are wrong are found out by the same check.
  */
-import { deepEqual, equal, match, ok, rejects } from 'node:assert/strict';
+import { deepEqual, equal, match, ok, rejects, throws } from 'node:assert/strict';
 import { test } from 'node:test';
-import { type OpenFile, openFile, replaceFile, replaceFileSync, writeFileAtomic } from 'holdfast';
+import {
+  type OpenFile,
+  openFile,
+  openFileSync,
+  replaceFile,
+  replaceFileSync,
+  writeFileAtomic,
+} from 'holdfast';
 import {
   CrashFailure,
   type CrashScenario,
@@ -341,5 +348,8 @@ test('after crashAt() everything under way and everything later is a SimulatedCr
     match(one.reason.message, /seed 1/);
   }
   await rejects(openFile('/a', { engine: disk.engine }), SimulatedCrash);
+  for (let time = 0; time < 2; time++) {
+    throws(() => openFileSync('/a', { engine: disk.engine }), SimulatedCrash);
+  }
   await rejects(file.close(), SimulatedCrash);
 });

@@ -188,7 +188,10 @@ export function* sampled(
     seen.add(key);
     return true;
   };
-  for (const remains of telling(tree, options)) if (isFresh(remains)) yield remains;
+  for (const remains of telling(tree, options)) {
+    if (seen.size >= limit) return;
+    if (isFresh(remains)) yield remains;
+  }
   for (let stale = 0; seen.size < limit && stale < limit; ) {
     const remains = choose(tree, chance, 'random', options);
     if (isFresh(remains)) {
