@@ -164,9 +164,8 @@ static void settle_outstanding(struct border *border, uint32_t started, uint32_t
 }
 
 /*
- * A read of what the page cache has takes 0.6 us, a look at a warm directory 10; handing either to
- * a thread and back takes 7 to 40. So it is tried here first, without waiting. Where the caches keep
- * missing, only now and then.
+ * A read of what the page cache has takes 0.6 us; handing it to a thread and back takes 7 to 40. So
+ * it is tried here first, without waiting. Where the cache keeps missing, only now and then.
  */
 static int done_now(struct border *border, struct job *job) {
   if (!(job->operations[0].row.marks & ROW_TRIES_NOW)) return 0;

@@ -8,14 +8,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
-
-#ifndef SYS_openat2
-#define SYS_openat2 437 /* the same number on every architecture (linux/openat2.h, kernel 5.6) */
-#endif
 
 _Static_assert(sizeof(long) == 8, "offsets are passed to syscall(2) in one register");
 
@@ -66,38 +61,6 @@ int64_t sys_append(int fd, const struct iovec *views, int count) {
 /* RWF_NOWAIT (kernel 4.14): what is in the page cache, or -EAGAIN; it never waits for a device. */
 int64_t sys_read_now(int fd, const struct iovec *views, int count, double offset) {
   ANSWER(syscall(SYS_preadv2, fd, views, count, (long)offset, 0L, 0x8));
-}
-
-/* RESOLVE_CACHED of openat2(2), kernel 5.12: -EAGAIN where a device or a server would be asked. */
-static int64_t open_cached(int directory, const char *path, int flags) {
-  struct {
-    uint64_t flags, mode, resolve;
-  } how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = 0x20};
-  ANSWER(syscall(SYS_openat2, directory, path, &how, sizeof how));
-}
-
-int64_t sys_open_now(int directory, const char *path, int flags) {
-  return open_cached(directory, path, flags);
-}
-
-int64_t sys_look_now(int directory, const char *path) {
-  return open_cached(directory, path, O_PATH | O_NOFOLLOW);
-}
-
-/* Where an inode in memory has its attributes beside it, and no server has to be asked. */
-int sys_is_local(int fd) {
-  struct statfs volume;
-  if (fstatfs(fd, &volume) < 0) return 0;
-  switch ((uint32_t)volume.f_type) {
-    case 0xef53U:     /* ext4 */
-    case 0x58465342U: /* xfs */
-    case 0x9123683eU: /* btrfs */
-    case 0x01021994U: /* tmpfs */
-    case 0xf2f52010U: /* f2fs */
-      return 1;
-    default:
-      return 0;
-  }
 }
 
 int64_t sys_sync(int fd) { ANSWER(fsync(fd)); }

@@ -160,54 +160,9 @@ void run_operations(const struct operation *operations, uint32_t count, int64_t 
   }
 }
 
-static int read_now(const struct operation *operation, int64_t *result) {
-  const struct row *row = &operation->row;
-  if (row->code != ROW_READ || row->offset < 0 || row->view_count == 0) return 0;
-  *result = sys_read_now(row->fd, operation->views, row->view_count, row->offset);
-  return *result >= 0;
-}
-
-/*
- * Stat and attributes of a name in the directory just opened. Its file is opened from memory first:
- * what that refuses with -EAGAIN would be waited for. 1 done, 0 not without waiting.
- */
-static int look_now(const struct operation *operation, int directory, int64_t *result) {
-  const char *path = path_of(operation, 0);
-  if (path == NULL || operation->row.fd != FD_OPENED_IN_RUN) return 0;
-  int64_t file = sys_look_now(directory, path);
-  if (file == -EAGAIN) return 0;
-  if (file < 0) *result = file;
-  else sys_close((int)file);
-  if (file >= 0) *result = perform(operation, directory);
-  return 1;
-}
-
-/* A directory on a file system of this machine, and what stands in it. */
-static int look_around_now(const struct operation *operations, uint32_t count, int64_t *results) {
-  const struct row *head = &operations[0].row;
-  const char *path = path_of(&operations[0], 0);
-  if (path == NULL || head->fd == FD_OPENED_IN_RUN) return 0;
-  int64_t directory = sys_open_now(head->fd, path, head->flags);
-  if (directory < 0) return 0; /* told by the thread that may wait */
-  int done = sys_is_local((int)directory);
-  int stopped = 0;
-  results[0] = directory;
-  for (uint32_t index = 1; done && index < count; index++) {
-    results[index] = -ECANCELED;
-    if (stopped) continue;
-    done = look_now(&operations[index], (int)directory, &results[index]);
-    stopped = results[index] < 0;
-  }
-  if (!done) sys_close((int)directory);
-  return done;
-}
-
 int run_now(const struct operation *operations, uint32_t count, int64_t *results) {
-  if (count == 1) return read_now(operations, results);
-  if (operations[0].row.code != ROW_OPEN) return 0;
-  for (uint32_t index = 1; index < count; index++) {
-    uint8_t code = operations[index].row.code;
-    if (code != ROW_STAT && code != ROW_LIST_ATTRIBUTES && code != ROW_GET_ATTRIBUTE) return 0;
-  }
-  return look_around_now(operations, count, results);
+  const struct row *row = &operations[0].row;
+  if (count != 1 || row->code != ROW_READ || row->offset < 0 || row->view_count == 0) return 0;
+  *results = sys_read_now(row->fd, operations[0].views, row->view_count, row->offset);
+  return *results >= 0;
 }

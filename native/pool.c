@@ -238,7 +238,8 @@ int pool_submit(struct pool *pool, struct job *jobs) {
   for (struct job *job = jobs; job != NULL; job = job->next) count++;
   pthread_mutex_lock(&pool->lock);
   /* Of the idle, as many as there are jobs in wait have been called and are about to wake. */
-  for (int lacking = count + pool->queued - pool->idle; lacking > 0 && pool->started < pool->wanted; lacking--) {
+  int lacking = count + pool->queued - pool->idle;
+  for (; lacking > 0 && pool->started < pool->wanted; lacking--) {
     answer = start_thread(pool);
     if (answer < 0) break;
   }

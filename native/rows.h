@@ -89,8 +89,7 @@ int64_t perform_transfer(const struct operation *operation);
 
 /*
  * Performs a run on the calling thread if it waits for nothing: one ROW_READ of what the page cache
- * has, or a look at a directory whose names and files the kernel has in memory. Answers 0 when it
- * does not; nothing has happened then.
+ * has. Answers 0 when it does not; nothing has happened then.
  */
 int run_now(const struct operation *operations, uint32_t count, int64_t *results);
 

@@ -98,8 +98,8 @@ export class Operation {
   attribute = '';
   next: Operation | undefined = undefined;
   /**
-   * On the head of a run: done by the thread that submits it where that waits for nothing. A read
-   * of what the page cache has, or an Open of a directory and looks at names in it.
+   * On a Read: done by the thread that submits it where that waits for nothing, since the page
+   * cache has what it asks for.
    */
   triesNow = false;
   /** Cleans up: an abort does not keep it from running. */

@@ -129,7 +129,6 @@ function lookAt(engine: Engine, place: Place): Look {
   const open = new Operation(Code.Open);
   open.place = directory;
   open.flags = OpenFlag.ReadOnly | OpenFlag.Directory;
-  open.triesNow = true;
   linked(open, stat);
   return { directory, name, open, stat, list, listReason, rights };
 }
