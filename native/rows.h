@@ -52,8 +52,7 @@ enum row_code {
 #define TRANSFER_IS_VECTORED 1 /* the vectored call even for one view */
 #define TRANSFER_APPENDS 2     /* at the end of the file, wherever that is by then */
 
-/* `marks`. ROW_TRIES_NOW on the head of a run: done by the thread that submits it, where everything
- * it asks for is in memory and nothing has to be waited for. */
+/* `marks`. ROW_TRIES_NOW: done by the thread that submits it, where the page cache has it all. */
 #define ROW_LINKED 1
 #define ROW_TRIES_NOW 2
 
