@@ -148,6 +148,12 @@ export function driveSync<T>(engine: Engine, steps: Steps<T>): T {
   }
 }
 
+/** What stops steps between two runs. An `AbortSignal` is one. */
+export interface Interrupt {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+}
+
 /**
  * Drives steps without blocking the loop. An abort takes effect between two runs: memory the
  * kernel may still use is never given back early. `onEnd` is called once, before the promise
@@ -158,7 +164,7 @@ export function driveSync<T>(engine: Engine, steps: Steps<T>): T {
 export function drive<T>(
   engine: Engine,
   steps: Steps<T>,
-  signal?: AbortSignal,
+  signal?: Interrupt,
   onEnd?: () => void,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
@@ -173,7 +179,7 @@ export function drive<T>(
 }
 
 interface Outcome<T> {
-  readonly signal: AbortSignal | undefined;
+  readonly signal: Interrupt | undefined;
   readonly onEnd: (() => void) | undefined;
   readonly resolve: (value: T) => void;
   readonly reject: (error: unknown) => void;

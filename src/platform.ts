@@ -63,4 +63,4 @@ export {
   volumeSizes,
 } from './platform/probing.js';
 export type { FileKind, FileStat } from './platform/stat.js';
-export { environment, now, randomName, signalAfter } from './platform/surroundings.js';
+export { environment, now, randomName } from './platform/surroundings.js';

@@ -16,7 +16,15 @@
  * Source: rename(2), fsync(2); Pillai et al., All File Systems Are Not Created Equal, OSDI 2014
  */
 import { type Buffers, type Sequence, sequenceOf } from './buffers.js';
-import { drive, driveSync, type Engine, engineOf, type Steps, Turns } from './engine.js';
+import {
+  drive,
+  driveSync,
+  type Engine,
+  engineOf,
+  type Interrupt,
+  type Steps,
+  Turns,
+} from './engine.js';
 import { interruption, invalidType } from './errors.js';
 import { type PathLike, signalOf } from './file.js';
 import { environment, type Place, placeOf } from './platform.js';
@@ -76,15 +84,21 @@ export async function replaceFile(
     if (!isPieces(content) && settings.onTemporary === undefined) {
       return drive(engine, replacement.all(content), signal);
     }
-    return replaceByPieces(replacement, content, settings, signal);
+    return replaceByPieces(replacement, content, settings, { signal, giveUp: options.signal });
   });
+}
+
+/* What stops our own steps, and what ends the wait for a source. */
+interface Stops {
+  readonly signal: Interrupt | undefined;
+  readonly giveUp: AbortSignal | undefined;
 }
 
 async function replaceByPieces(
   replacement: Replacement,
   content: Pieces | Sequence,
   settings: ReplaceSettings,
-  signal: AbortSignal | undefined,
+  { signal, giveUp }: Stops,
 ): Promise<ReplaceReport> {
   const { engine } = replacement;
   /* What the source throws passes as it is; what our steps throw is told as a replace's. */
@@ -97,7 +111,7 @@ async function replaceByPieces(
     await settings.onTemporary?.(replacement.temporaryPath);
     if (!isPieces(content)) await step(replacement.write(content));
     else {
-      for await (const piece of interruptible(content, signal)) {
+      for await (const piece of interruptible(content, giveUp)) {
         await step(replacement.write(contentOf(piece, settings.encoding)));
       }
     }

@@ -1,7 +1,7 @@
 /** What every call of an open file can be told, checked. */
-import type { MemoryMode } from '../engine.js';
+import type { Interrupt, MemoryMode } from '../engine.js';
 import { invalidType, outOfRange, timeIsUp } from '../errors.js';
-import { signalAfter } from '../platform.js';
+import { now } from '../platform.js';
 
 export interface CallOptions {
   /** Takes effect between system calls; bytes already moved are told by `AbortError.bytesDone`. */
@@ -17,8 +17,8 @@ export interface CallOptions {
 
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
-/** Takes the signal out of options. Errors: `TypeError`, `RangeError` naming the option. */
-export function signalOf(options: CallOptions | undefined): AbortSignal | undefined {
+/** What may interrupt a call. Errors: `TypeError`, `RangeError` naming the option. */
+export function signalOf(options: CallOptions | undefined): Interrupt | undefined {
   if (options === undefined) return undefined;
   if (typeof options !== 'object' || options === null) {
     throw invalidType('options', 'an object', options);
@@ -32,6 +32,27 @@ export function signalOf(options: CallOptions | undefined): AbortSignal | undefi
   if (!(timeoutMs >= 0 && timeoutMs <= TIMEOUT_MS_MAX)) {
     throw outOfRange('options.timeoutMs', `from 0 to ${TIMEOUT_MS_MAX}`, timeoutMs);
   }
-  const timeout = signalAfter(timeoutMs, timeIsUp);
-  return signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+  return new Deadline(timeoutMs, signal);
+}
+
+/*
+ * Looked at between system calls, which is when it matters: a timer would stay behind for as long
+ * as it was given, one for each call.
+ */
+class Deadline implements Interrupt {
+  readonly #endMs: number;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(timeoutMs: number, signal: AbortSignal | undefined) {
+    this.#endMs = now() + timeoutMs;
+    this.#signal = signal;
+  }
+
+  get aborted(): boolean {
+    return this.#signal?.aborted === true || now() >= this.#endMs;
+  }
+
+  get reason(): unknown {
+    return this.#signal?.aborted === true ? this.#signal.reason : timeIsUp();
+  }
 }

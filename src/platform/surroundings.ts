@@ -25,13 +25,6 @@ export function now(): number {
   return performance.timeOrigin + performance.now();
 }
 
-/** A signal that fires after a time, for the reason given then; it keeps no process alive. */
-export function signalAfter(milliseconds: number, reason: () => Error): AbortSignal {
-  const controller = new AbortController();
-  setTimeout(() => controller.abort(reason()), milliseconds).unref();
-  return controller.signal;
-}
-
 /*
  * process.umask() without an argument sets the mask to 0 for a moment, for every thread
  * (nodejs.org, DEP0139); Linux shows it without touching it (man 5 proc, status).
