@@ -106,6 +106,8 @@ function* writeZeros(file: Target, range: Range): Steps<void> {
 
 function* allocateSteps(file: Target, range: Range, keepSize: boolean): Steps<SpaceReport> {
   if (range.length === 0) return { method: 'nothing to do', isExact: true };
+  /* Blocks first, then the size: ext4 grows a file before it runs out of blocks for it. */
+  if (!keepSize) yield* fallocateSteps(file, AllocateMode.KeepSize, range, 'allocate space');
   const mode = keepSize ? AllocateMode.KeepSize : 0;
   const result = yield* fallocateSteps(file, mode, range, 'allocate space');
   if (result >= 0) return { method: 'fallocate', isExact: true };
@@ -173,7 +175,8 @@ export abstract class SpaceFile extends FileCore {
    * Units: bytes.
    * Durable: no; see `sync`.
    * Errors: `TypeError`, `RangeError`; `IoError` of kind `no-space`. Where the file system cannot
-   * reserve, the report says so and the size is as asked.
+   * reserve, the report says so and the size is as asked. After `no-space` size and content are as
+   * before, but ext4 keeps what it had reserved by then until the file is cut (kernel 6.18).
    */
   allocate(offset: number, length: number, options?: AllocateOptions): Promise<SpaceReport> {
     return this.later(options, () => this.#allocate(offset, length, options));
@@ -295,7 +298,7 @@ export abstract class SpaceFile extends FileCore {
   }
 
   #advise(advice: string, at: number, bytes: number, options?: HintOptions): Steps<HintReport> {
-    const number: number | undefined = Advice[advice as AdviceName];
+    const number = Object.hasOwn(Advice, advice) ? Advice[advice as AdviceName] : undefined;
     if (number === undefined) {
       throw invalidValue('advice', `one of ${Object.keys(Advice).join(', ')}`, advice);
     }
@@ -308,7 +311,7 @@ export abstract class SpaceFile extends FileCore {
   }
 
   #lifetime(lifetime: WriteLifetime, options?: HintOptions): Steps<HintReport> {
-    const number: number | undefined = LIFETIMES[lifetime];
+    const number = Object.hasOwn(LIFETIMES, lifetime) ? LIFETIMES[lifetime] : undefined;
     if (number === undefined) {
       throw invalidValue('lifetime', `one of ${Object.keys(LIFETIMES).join(', ')}`, lifetime);
     }
