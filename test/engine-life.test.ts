@@ -1,4 +1,4 @@
-/** The life of an engine: what keeps a process alive, what ends with a worker, what is left over. */
+/** The life of an engine: what keeps a process alive, what ends with a worker, what is left. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as after } from 'node:timers/promises';
@@ -80,7 +80,7 @@ interface Left {
 }
 
 /*
- * A thread that outlived its environment took the process along, and one that was not joined stayed.
+ * A thread that outlived its environment took the process along, one that was not joined stayed.
  * Fifty workers are ended with a thousand operations under way each.
  */
 onBothEngines(
