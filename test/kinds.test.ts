@@ -7,6 +7,7 @@ import { equal } from 'node:assert/strict';
 import { constants, statSync } from 'node:fs';
 import { test } from 'node:test';
 import { openFileSync } from 'holdfast';
+import { engineNamed } from '#holdfast/engine.js';
 import { kindOf } from '#holdfast/platform.js';
 
 test('kindOf() names each kind by the constants of the system', () => {
@@ -25,5 +26,21 @@ test('stat() says "file" of a file and "character-device" of /dev/null', () => {
     using file = openFileSync(path);
     const isFile = statSync(path).isFile();
     equal(file.statSync().kind, isFile ? 'file' : 'character-device');
+  }
+});
+
+/*
+ * The addon's engine told another number for a device than node:fs did, so two files of one disk
+ * looked as if they were on two. The encoding of makedev(3) guards it now.
+ */
+test('stat() tells the device and inode that node:fs tells, on every engine', () => {
+  for (const name of ['pool', 'portable']) {
+    for (const path of ['package.json', '/dev/null', '/proc/self/status']) {
+      const theirs = statSync(path, { bigint: true });
+      using file = openFileSync(path, { engine: engineNamed(name) });
+      const { device, inode } = file.statSync();
+      equal(device, theirs.dev, `${name}: ${path}`);
+      if (!path.startsWith('/proc')) equal(inode, theirs.ino);
+    }
   }
 });

@@ -88,12 +88,18 @@ function directOf(view: DataView): FileStat['direct'] {
   return { memory: view.getUint32(152, true), offset: view.getUint32(156, true) };
 }
 
+/* As makedev(3) of glibc has it, so that the number is the one stat(2) and node:fs tell. */
+function deviceOf(major: number, minor: number): bigint {
+  const [high, low] = [BigInt(major), BigInt(minor)];
+  return (
+    ((high & ~0xfffn) << 32n) | ((low & ~0xffn) << 12n) | ((high & 0xfffn) << 8n) | (low & 0xffn)
+  );
+}
+
 /** Decodes struct statx (statx(2)), little-endian as the CPUs that the addon is built for. */
 export function decodeStat(out: Uint8Array): FileStat {
   const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
   const mode = view.getUint16(28, true);
-  const major = BigInt(view.getUint32(136, true));
-  const minor = BigInt(view.getUint32(140, true));
   return {
     kind: kindOf(mode),
     mode: mode & 0o7777,
@@ -104,7 +110,7 @@ export function decodeStat(out: Uint8Array): FileStat {
     size: Number(view.getBigUint64(40, true)),
     blockBytes: view.getUint32(4, true),
     allocatedBytes: Number(view.getBigUint64(48, true)) * 512,
-    device: (major << 32n) | minor,
+    device: deviceOf(view.getUint32(136, true), view.getUint32(140, true)),
     accessedMs: millisecondsAt(view, 64),
     createdMs: view.getUint32(0, true) & STATX_BTIME ? millisecondsAt(view, 80) : undefined,
     changedMs: millisecondsAt(view, 96),
