@@ -99,6 +99,9 @@ onBothEngines('a timeout of 0 asks nothing', async (_, doors) => {
 });
 
 const MANY = 3000;
+/* Long enough for a call to begin on a busy machine, and when that time is up. */
+const SOON_MS = 200;
+const LATER_MS = 250;
 const manyViews = (bytes: Uint8Array): Uint8Array[] => cutEvery(bytes, bytes.length / MANY);
 
 /** Whether a promise is still open when everything that can happen by itself has. */
@@ -119,9 +122,9 @@ onBothEngines('a timeout settles nothing while the system has the memory', async
   engine.isHolding = true;
   const before = engine.submitted;
   const target = new Uint8Array(MANY * 600);
-  const read = file.readAt(manyViews(target), 0, { timeoutMs: 5 });
+  const read = file.readAt(manyViews(target), 0, { timeoutMs: SOON_MS });
   await engine.ended();
-  await after(20);
+  await after(LATER_MS);
   equal(await isOpen(read), true);
   equal(engine.submitted, before + 1, 'nothing follows the first read');
   engine.tellOne();
@@ -162,10 +165,10 @@ onBothEngines('what is done when the time is up is done', async (_, doors) => {
   for (const name of ['readAt', 'writeAt', 'sync', 'stat', 'truncate', 'advise']) {
     engine.isHolding = true;
     const controller = new AbortController();
-    const options = { timeoutMs: 1, signal: controller.signal };
+    const options = { timeoutMs: SOON_MS, signal: controller.signal };
     const call = (calls[name] as Call)(options);
     await engine.ended();
-    await after(5);
+    await after(LATER_MS);
     controller.abort();
     equal(await isOpen(call), true, name);
     engine.tellAll();
@@ -179,10 +182,10 @@ onBothEngines(
     const { engine, file } = await heldFile(doors);
     engine.isHolding = true;
     const first = file.read(new Uint8Array(10));
-    const second = file.read(new Uint8Array(10), { timeoutMs: 1 });
+    const second = file.read(new Uint8Array(10), { timeoutMs: SOON_MS });
     const third = file.read(new Uint8Array(10));
     await engine.ended();
-    await after(10);
+    await after(LATER_MS);
     const before = engine.submitted;
     engine.tellAll();
     equal(await first, 10);
@@ -198,12 +201,12 @@ onBothEngines('of a signal and a timeout the first counts', async (_, doors) => 
     const { engine, file } = await heldFile(doors, patterned(MANY * 3));
     engine.isHolding = true;
     const controller = new AbortController();
-    const timeoutMs = first === 'signal' ? 60_000 : 1;
+    const timeoutMs = first === 'signal' ? 60_000 : SOON_MS;
     const options = { signal: controller.signal, timeoutMs };
     const read = file.readAt(manyViews(new Uint8Array(MANY * 3)), 0, options);
     await engine.ended();
     if (first === 'signal') controller.abort();
-    else await after(10);
+    else await after(LATER_MS);
     engine.tellAll();
     equal(await read.catch((e: Error) => e.name), first === 'signal' ? 'AbortError' : 'IoError');
   }
@@ -215,10 +218,10 @@ onBothEngines('openFile() that times out leaves nothing open', async (t, doors) 
   writeFileSync(path, '');
   const judged = new Doors(t, engine, 'async');
   engine.isHolding = true;
-  const options = { engine, direct: true, timeoutMs: 1 } as const;
+  const options = { engine, direct: true, timeoutMs: SOON_MS } as const;
   const opened = openFile(path, options);
   await engine.ended();
-  await after(10);
+  await after(LATER_MS);
   engine.tellAll();
   const told = await toldBy(async () => (await opened).close());
   ok(told === undefined || told === 'ETIMEDOUT timeout after 0', String(told));
