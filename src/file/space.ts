@@ -1,5 +1,6 @@
 /** Space and hints: what is reserved, freed and advised, and what the system made of it. */
 
+import { alignedBuffer } from '../aligned.js';
 import { byteCount, checkRange } from '../bytes.js';
 import type { Steps } from '../engine.js';
 import { type ErrorKind, IoError, invalidValue, trueOrFalse } from '../errors.js';
@@ -7,8 +8,9 @@ import { Advice, AllocateMode, Code, errnoOf, Operation, refusal } from '../plat
 import { sizeSteps } from './append.js';
 import { callSteps } from './call.js';
 import { FileCore } from './core.js';
+import { writeSteps } from './moves.js';
 import type { CallOptions } from './options.js';
-import { type Target, Transfer, transferSteps } from './transfer.js';
+import type { Target } from './transfer.js';
 
 /** How a file will be read: posix_fadvise(2). */
 export type AdviceName = 'normal' | 'sequential' | 'random' | 'willneed' | 'dontneed' | 'noreuse';
@@ -95,12 +97,11 @@ function* fallocateSteps(file: Target, mode: number, range: Range, what: string)
 }
 
 function* writeZeros(file: Target, range: Range): Steps<void> {
-  const zeros = new Uint8Array(Math.min(ZERO_BYTES, range.length));
+  /* Aligned, since the file may be direct. */
+  const zeros = alignedBuffer(Math.min(ZERO_BYTES, range.length));
   for (let at = 0; at < range.length; at += zeros.length) {
     const view = zeros.subarray(0, Math.min(zeros.length, range.length - at));
-    const sequence = { views: [view], byteLength: view.length };
-    const options = { code: Code.Write, offset: range.offset + at, isWhole: true };
-    yield* transferSteps(new Transfer(file, sequence, options));
+    yield* writeSteps(file, { views: [view], byteLength: view.length }, range.offset + at);
   }
 }
 
