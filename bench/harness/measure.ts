@@ -25,6 +25,12 @@ export interface Judged extends Summary {
 }
 
 setFlagsFromString('--expose-gc');
+/*
+ * The garbage of all subjects is collected before each round, and V8 throws away the code of what
+ * several collections have not seen run: every round began with code that had to be compiled
+ * again, the more of it the worse. What a program runs all the time stays compiled.
+ */
+setFlagsFromString('--no-flush-bytecode');
 const collectGarbage = runInNewContext('gc') as () => void;
 
 const nsPer = { ns: 1, us: 1e3, ms: 1e6 } as const;
