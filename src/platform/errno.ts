@@ -1,7 +1,7 @@
 /** Numbers of refusals to names, and names to `IoError`: the one place where that happens. */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
-import { type DurableState, IoError } from '../errors.js';
+import { IoError, type IoErrorFields } from '../errors.js';
 
 /* EDQUOT and EREMOTEIO have no name in libuv 1.48 (util.getSystemErrorName(-122) throws). */
 const ADDED_ON_LINUX: Readonly<Record<string, number>> = { EREMOTEIO: -121, EDQUOT: -122 };
@@ -35,17 +35,8 @@ export function errnoOf(code: string): number {
   return numbers?.get(code) ?? -1;
 }
 
-export interface RefusalContext {
-  readonly action: string;
-  readonly syscall?: string | undefined;
-  readonly path?: string | undefined;
-  readonly dest?: string | undefined;
-  readonly offset?: number | undefined;
-  readonly bytesDone?: number | undefined;
-  readonly step?: string | undefined;
-  readonly durable?: DurableState | undefined;
-  readonly cause?: unknown;
-}
+/** What is known of a refusal beside its number. */
+export type RefusalContext = Omit<IoErrorFields, 'code' | 'kind' | 'errno' | 'words'>;
 
 /** The error for a result below 0. */
 export function refusal(errno: number, context: RefusalContext): IoError {
