@@ -16,7 +16,7 @@ import { PortableEngine } from './engine/portable.js';
 import { interruption, invalidType, invalidValue, outOfRange } from './errors.js';
 import { capabilitiesOf, environment, loadAddon, type Operation } from './platform.js';
 
-export { Counters } from './engine/contract.js';
+export { Counters, cancelAfter, goesOn, isTransfer } from './engine/contract.js';
 export type { Engine, EngineName, EngineStats, Waiter };
 
 const THREADS_DEFAULT = 4;

@@ -50,6 +50,22 @@ export interface Engine {
   randomName?(): string;
 }
 
+/** True for the codes whose views are the caller's bytes. */
+export function isTransfer(code: Code): boolean {
+  return code === Code.Read || code === Code.Write;
+}
+
+/** Invariant 2 of the waist: whether a run goes on behind an operation that has its result. */
+export function goesOn({ code, result, length }: Operation): boolean {
+  return result >= 0 && (!isTransfer(code) || result === length);
+}
+
+/** What a stop left out answers -ECANCELED. */
+export function cancelAfter(stop: Operation): void {
+  const cancelled = errnoOf('ECANCELED');
+  for (let rest = stop.next; rest !== undefined; rest = rest.next) rest.result = cancelled;
+}
+
 /* One array of doubles: calls by code, the vectored forms after the codes, then bytes by code. */
 const VECTORED = 32;
 const BYTES = 64;
@@ -73,7 +89,7 @@ export class Counters {
   count(operation: Operation): void {
     const { code, result } = operation;
     if (result === this.#absent) return;
-    if (code === Code.Read || code === Code.Write) {
+    if (isTransfer(code)) {
       this.countTransfer(code, Array.isArray(operation.payload), operation.length, result);
     } else {
       this.#counts[code] = (this.#counts[code] as number) + 1;

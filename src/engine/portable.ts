@@ -7,20 +7,14 @@ import {
   type Operation,
   portablePlatform,
 } from '../platform.js';
-import { Counters, type Engine, type EngineStats, type Waiter } from './contract.js';
-
-/** Invariant 2 of the waist: what a run does after each of its operations. */
-export function runGoesOn(operation: Operation): boolean {
-  if (operation.result < 0) return false;
-  const transfers = operation.code === Code.Read || operation.code === Code.Write;
-  return !transfers || operation.result === operation.length;
-}
-
-function cancelRest(after: Operation): void {
-  for (let rest = after.next; rest !== undefined; rest = rest.next) {
-    rest.result = errnoOf('ECANCELED');
-  }
-}
+import {
+  Counters,
+  cancelAfter,
+  type Engine,
+  type EngineStats,
+  goesOn,
+  type Waiter,
+} from './contract.js';
 
 /* Where a run left off: the descriptor it opened. */
 interface Run {
@@ -54,8 +48,8 @@ export class PortableEngine implements Engine {
       at.result = portablePlatform.perform(at, descriptorFor(at, run));
       this.#counters.count(at);
       if (at.code === Code.Open) run.opened = at.result;
-      if (!runGoesOn(at)) {
-        cancelRest(at);
+      if (!goesOn(at)) {
+        cancelAfter(at);
         return;
       }
     }
@@ -70,7 +64,7 @@ export class PortableEngine implements Engine {
       operation.result = result;
       this.#counters.count(operation);
       if (operation.code === Code.Open) run.opened = result;
-      if (!runGoesOn(operation)) cancelRest(operation);
+      if (!goesOn(operation)) cancelAfter(operation);
       else if (operation.next !== undefined) {
         this.#step(operation.next, run, waiter);
         return;

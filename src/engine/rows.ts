@@ -1,15 +1,11 @@
 /** The submission ABI in memory: the layout of native/rows.h. */
 import { Code, libraryMemory, type Operation, type Place } from '../platform.js';
+import { isTransfer } from './contract.js';
 
 export const ROW_BYTES = 64;
 const IS_VECTORED = 1;
 const IS_LINKED = 1;
 const TRIES_NOW = 2;
-
-/** True for the codes whose views are the caller's bytes. */
-function isTransfer(code: Code): boolean {
-  return code === Code.Read || code === Code.Write;
-}
 
 /* Directories are read by descriptor here; their path is for engines that have only that. */
 function isNamed(operation: Operation): boolean {

@@ -1,21 +1,13 @@
 /** Appending, and telling where the bytes landed. */
 import type { Sequence } from '../buffers.js';
 import type { Steps } from '../engine.js';
-import { APPENDS, Code, type FileStat, GET_POSITION, Operation } from '../platform.js';
-import { callSteps } from './call.js';
+import { APPENDS, Code, GET_POSITION, Operation } from '../platform.js';
+import { sizeSteps } from './call.js';
 import { writeSteps } from './moves.js';
 import { type Target, Transfer, transferSteps } from './transfer.js';
 
 interface Appendable extends Target {
   readonly access: string;
-}
-
-/** The size of the file. Errors: `IoError`. */
-export function* sizeSteps(file: Target, mustRun = false): Steps<number> {
-  const stat = new Operation(Code.Stat);
-  stat.mustRun = mustRun;
-  yield* callSteps(file, stat, 'inspect the file');
-  return (stat.stat as FileStat).size;
 }
 
 /**

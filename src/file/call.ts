@@ -1,6 +1,6 @@
 /** One operation on an open file, counted, its refusal an error. */
 import type { Steps } from '../engine.js';
-import { codeName, type Operation, refusal } from '../platform.js';
+import { Code, codeName, type FileStat, Operation, refusal } from '../platform.js';
 import type { Target } from './transfer.js';
 
 /** Performs one operation on the target. Errors: `IoError`. */
@@ -16,4 +16,12 @@ export function* callSteps(target: Target, operation: Operation, action: string)
     path: target.path,
     step: codeName(operation.code),
   });
+}
+
+/** The size of the file. Errors: `IoError`. */
+export function* sizeSteps(file: Target, mustRun = false): Steps<number> {
+  const stat = new Operation(Code.Stat);
+  stat.mustRun = mustRun;
+  yield* callSteps(file, stat, 'inspect the file');
+  return (stat.stat as FileStat).size;
 }

@@ -6,8 +6,8 @@ import { alignedBuffer } from '../aligned.js';
 import type { Sequence } from '../buffers.js';
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
-import { addressOf, Code, type FileStat, Operation } from '../platform.js';
-import { callSteps } from './call.js';
+import { addressOf, Code, Operation } from '../platform.js';
+import { callSteps, sizeSteps } from './call.js';
 import { type Alignment, type Target, Transfer, transferSteps } from './transfer.js';
 
 type Which = 'memory' | 'offset' | 'length';
@@ -77,9 +77,7 @@ function padded(sequence: Sequence, tailBytes: number, alignment: Alignment): Se
  * taken where the file ends with it.
  */
 function* checkTail(file: Target, end: number, tailBytes: number): Steps<void> {
-  const stat = new Operation(Code.Stat);
-  yield* callSteps(file, stat, 'inspect the file');
-  const { size } = stat.stat as FileStat;
+  const size = yield* sizeSteps(file);
   const alignment = (file.directAlignment as Alignment).length;
   if (end < size) throw new AlignmentError('length', 'buffers', alignment, tailBytes);
 }

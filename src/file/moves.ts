@@ -9,13 +9,17 @@ import { type Target, Transfer, transferSteps } from './transfer.js';
 
 type Moved = (bytes: number) => void;
 
-/* A failure tells the bytes that were moved before it. */
-function* telling(steps: Steps<number>, moved: Moved | undefined): Steps<number> {
+/* A failure tells the bytes that were moved before it, where somebody asked. */
+function telling(steps: Steps<number>, moved: Moved | undefined): Steps<number> {
+  return moved === undefined ? steps : tellingSteps(steps, moved);
+}
+
+function* tellingSteps(steps: Steps<number>, moved: Moved): Steps<number> {
   try {
     return yield* steps;
   } catch (error) {
     const isOurs = error instanceof IoError || error instanceof AbortError;
-    if (isOurs) moved?.(error.bytesDone ?? 0);
+    if (isOurs) moved(error.bytesDone ?? 0);
     throw error;
   }
 }

@@ -2,7 +2,8 @@
 import type { Buffers, Sequence } from '../buffers.js';
 import type { MemoryMode, Steps } from '../engine.js';
 import { invalidType, invalidValue, outOfRange } from '../errors.js';
-import { appendSteps, sizeSteps } from './append.js';
+import { appendSteps } from './append.js';
+import { sizeSteps } from './call.js';
 import { heldSequence } from './memory.js';
 import { readSteps, writeSteps } from './moves.js';
 import type { CallOptions } from './options.js';

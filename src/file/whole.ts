@@ -3,8 +3,8 @@ import { alignedBuffer } from '../aligned.js';
 import { alignUp } from '../bytes.js';
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
-import { Code, type FileStat, Operation } from '../platform.js';
-import { callSteps } from './call.js';
+import { Code } from '../platform.js';
+import { sizeSteps } from './call.js';
 import { type Target, Transfer, transferSteps } from './transfer.js';
 
 const GROWTH_BYTES = 65536;
@@ -28,9 +28,7 @@ function* fill(file: Target, view: Uint8Array, offset: number): Steps<number> {
 
 /** Reads to the end: files under /proc say 0 and have bytes; others grow while they are read. */
 export function* readAllSteps(file: Target): Steps<Uint8Array> {
-  const stat = new Operation(Code.Stat);
-  yield* callSteps(file, stat, 'inspect the file');
-  const { size } = stat.stat as FileStat;
+  const size = yield* sizeSteps(file);
   let bytes = room(size + 1, file);
   let length = 0;
   for (;;) {

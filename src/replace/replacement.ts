@@ -39,13 +39,8 @@ export interface ReplaceReport {
 }
 
 /* By engine: a simulated disk has directories of the same names. */
-let sweptDirectories = new WeakMap<Engine, Set<string>>();
+const sweptDirectories = new WeakMap<Engine, Set<string>>();
 const SWEPT_REMEMBERED_MAX = 4096;
-
-/** Forgets which directories were swept, so that the next replace in each sweeps again. */
-export function forgetSwept(): void {
-  sweptDirectories = new WeakMap();
-}
 
 function sweptOn(engine: Engine): Set<string> {
   const swept = sweptDirectories.get(engine) ?? new Set();

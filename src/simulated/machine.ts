@@ -1,5 +1,12 @@
 /** The engine of a simulated disk: runs, their order, faults, the moment the power goes. */
-import { Counters, type Engine, type EngineStats, type Waiter } from '../engine.js';
+import {
+  Counters,
+  cancelAfter,
+  type Engine,
+  type EngineStats,
+  goesOn,
+  type Waiter,
+} from '../engine.js';
 import {
   type Capabilities,
   Code,
@@ -10,7 +17,7 @@ import {
 } from '../platform.js';
 import { failSync, performCall, STRAIGHT, type Twist } from './calls.js';
 import type { Chance } from './chance.js';
-import { answerTo, cancelAfter, goesOn, type Rule, type Verdict } from './refuse.js';
+import { answerTo, type Rule, type Verdict } from './refuse.js';
 import type { World } from './world.js';
 
 /** Refusals of a sync that leave dirty sectors clean and lost: Rebello et al., ATC 2020. */

@@ -1,6 +1,13 @@
 /** Refusing the n-th operation: the rule, and an engine around any engine that keeps it. */
 import { type Buffers, sliceBuffers } from '../buffers.js';
-import type { Engine, EngineStats, Waiter } from '../engine.js';
+import {
+  cancelAfter,
+  type Engine,
+  type EngineStats,
+  goesOn,
+  isTransfer,
+  type Waiter,
+} from '../engine.js';
 import { invalidType, invalidValue, outOfRange } from '../errors.js';
 import {
   type Capabilities,
@@ -34,10 +41,6 @@ export interface Fault {
 
 /** What becomes of one operation: an answer, or a limit to what it moves. */
 export type Verdict = { readonly errno: number } | { readonly limit: number };
-
-function isTransfer(code: Code): boolean {
-  return code === Code.Read || code === Code.Write;
-}
 
 /** Counts operations and says what becomes of each. */
 export class Rule implements Fault {
@@ -89,16 +92,6 @@ export class Rule implements Fault {
 export function answerTo(errno: number, code: Code): 'perform' | 'perform and refuse' | 'refuse' {
   if (errno === errnoOf('EINTR')) return 'perform';
   return code === Code.Close ? 'perform and refuse' : 'refuse';
-}
-
-/** Invariant 2 of the waist: what a run does after each of its operations. */
-export function goesOn({ code, result, length }: Operation): boolean {
-  return result >= 0 && (!isTransfer(code) || result === length);
-}
-
-export function cancelAfter(stop: Operation): void {
-  for (let rest = stop.next; rest !== undefined; rest = rest.next)
-    rest.result = errnoOf('ECANCELED');
 }
 
 function resolved(place: Place | undefined, opened: number): Place | undefined {
