@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as after } from 'node:timers/promises';
 import { Barrier } from './contract/engines.js';
 import { engineFor, onBothEngines } from './file/doors.js';
-import { Child, outputOf, runChild } from './support/child.js';
+import { Child, endsWorkers, outputOf, runChild } from './support/child.js';
 import { scratch } from './support/scratch.js';
 
 const HEAD = `
@@ -88,6 +88,7 @@ onBothEngines(
   async (t, doors) => {
     const { code, signal, stdout, stderr } = await runChild({
       module: new URL('./contract/terminate.js', import.meta.url),
+      nodeArgs: endsWorkers,
       args: [scratch(t), doors.engine.name, '60'],
       timeoutMs: 55_000,
     });

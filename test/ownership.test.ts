@@ -12,7 +12,7 @@ import { cutInto, joined, patterned, seedOf } from './file/bytes.js';
 import { Doors, onBothEngines } from './file/doors.js';
 import { isTransfer } from './file/faults.js';
 import { waitingRead } from './ownership/fifo.js';
-import { outputOf } from './support/child.js';
+import { endsWorkers, outputOf } from './support/child.js';
 import { scratch } from './support/scratch.js';
 
 const MODES: readonly MemoryMode[] = ['reference', 'mark', 'copy'];
@@ -262,7 +262,7 @@ for (const engine of ['pool', 'portable']) {
   test(`no foreign byte changes in 10,000 reads (${engine})`, { timeout: 60_000 }, async (t) => {
     const module = new URL('./ownership/canary.js', import.meta.url);
     const args = [scratch(t), engine, '10000'];
-    const nodeArgs = ['--expose-gc'];
+    const nodeArgs = ['--expose-gc', ...endsWorkers];
     const told = await outputOf({ module, args, nodeArgs, timeoutMs: 55_000 });
     t.diagnostic(told.trim());
     const { reads, wrong, workers } = JSON.parse(told) as Record<string, unknown>;

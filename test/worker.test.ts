@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { onBothEngines } from './file/doors.js';
-import { runChild } from './support/child.js';
+import { endsWorkers, runChild } from './support/child.js';
 import { scratch } from './support/scratch.js';
 
 onBothEngines('a file works in a worker thread, which ends by itself', async (t, { engine }) => {
@@ -31,6 +31,7 @@ onBothEngines(
     const { code, signal, stdout, stderr } = await runChild({
       module: new URL('./file/terminate.js', import.meta.url),
       args: [directory, doors.engine.name, '20'],
+      nodeArgs: endsWorkers,
       timeoutMs: 50_000,
     });
     equal(signal, null, stderr);
