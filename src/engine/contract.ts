@@ -67,10 +67,10 @@ export function cancelAfter(stop: Operation): void {
 }
 
 /* One array of doubles: calls by code, the vectored forms after the codes, then bytes by code. */
-const VECTORED = 32;
-const BYTES = 64;
-const SHORT = 96;
-const COUNTER_COUNT = 97;
+const VECTORED = 64;
+const BYTES = 128;
+const SHORT = 192;
+const COUNTER_COUNT = 193;
 
 function counterName(counter: number): string {
   if (counter === Code.Read + VECTORED) return 'preadv';
