@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -71,6 +72,14 @@ int64_t sys_open(int directory, const char *path, int flags, int mode) {
   ANSWER(openat(directory, path, flags | O_CLOEXEC, (mode_t)mode));
 }
 
+int64_t sys_make_directory(int directory, const char *path, int mode) {
+  ANSWER(mkdirat(directory, path, (mode_t)mode));
+}
+
+int64_t sys_make_link(const char *target, int directory, const char *path) {
+  ANSWER(symlinkat(target, directory, path));
+}
+
 int64_t sys_close(int fd) { return close(fd) < 0 && errno != EINTR ? -errno : 0; }
 
 int64_t sys_stat(int directory, const char *path, int flags, void *statx_out) {
@@ -98,6 +107,11 @@ int64_t sys_set_mode(int fd, int mode) { ANSWER(fchmod(fd, (mode_t)mode)); }
 
 int64_t sys_set_owner(int fd, int user, int group) {
   ANSWER(fchown(fd, (uid_t)user, (gid_t)group));
+}
+
+/* Of a symbolic link itself. */
+int64_t sys_set_owner_at(int directory, const char *path, int user, int group) {
+  ANSWER(fchownat(directory, path, (uid_t)user, (gid_t)group, AT_SYMLINK_NOFOLLOW));
 }
 
 int64_t sys_seek(int fd, double offset, int whence) {
@@ -131,6 +145,14 @@ int64_t sys_get_attribute(int directory, const char *path, const char *name, voi
   ANSWER(lgetxattr(place, name, out, capacity));
 }
 
+int64_t sys_list_attributes_of(int fd, void *out, size_t capacity) {
+  ANSWER(flistxattr(fd, out, capacity));
+}
+
+int64_t sys_get_attribute_of(int fd, const char *name, void *out, size_t capacity) {
+  ANSWER(fgetxattr(fd, name, out, capacity));
+}
+
 int64_t sys_set_attribute(int fd, const char *name, const void *value, size_t length) {
   ANSWER(fsetxattr(fd, name, value, length, 0));
 }
@@ -141,6 +163,16 @@ int64_t sys_set_times(int fd, const int64_t seconds_and_nanoseconds[4]) {
       {.tv_sec = seconds_and_nanoseconds[2], .tv_nsec = (long)seconds_and_nanoseconds[3]},
   };
   ANSWER(futimens(fd, times));
+}
+
+/* Of a symbolic link itself. */
+int64_t sys_set_times_at(int directory, const char *path,
+                         const int64_t seconds_and_nanoseconds[4]) {
+  struct timespec times[2] = {
+      {.tv_sec = seconds_and_nanoseconds[0], .tv_nsec = (long)seconds_and_nanoseconds[1]},
+      {.tv_sec = seconds_and_nanoseconds[2], .tv_nsec = (long)seconds_and_nanoseconds[3]},
+  };
+  ANSWER(utimensat(directory, path, times, AT_SYMLINK_NOFOLLOW));
 }
 
 int64_t sys_set_status_flags(int fd, int flags) { ANSWER(fcntl(fd, F_SETFL, flags)); }
@@ -168,6 +200,16 @@ int64_t sys_start_writeback(int fd, double offset, double length) {
 }
 
 int64_t sys_duplicate(int fd) { ANSWER(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+
+/* FICLONE of ioctl_ficlone(2), kernel 4.5; spelt here since it stands in the kernel's headers. */
+int64_t sys_clone(int fd, int source) { ANSWER(ioctl(fd, _IOW(0x94, 9, int), source)); }
+
+/* Both files at the same offset; kernel 4.5. */
+int64_t sys_copy_range(int fd, int source, double offset, double length) {
+  int64_t from = (int64_t)offset;
+  int64_t to = (int64_t)offset;
+  ANSWER(syscall(SYS_copy_file_range, source, &from, fd, &to, (size_t)length, 0U));
+}
 
 int64_t sys_get_status_flags(int fd) { ANSWER(fcntl(fd, F_GETFL)); }
 

@@ -44,6 +44,14 @@ static int64_t perform_named(const struct operation *operation, int fd, int fd2)
   switch (row->code) {
     case ROW_OPEN:
       return sys_open(fd, path, row->flags, row->mode);
+    case ROW_MAKE_DIRECTORY:
+      return sys_make_directory(fd, path, row->mode);
+    case ROW_MAKE_LINK:
+      return other == NULL ? -EINVAL : sys_make_link(other, fd, path);
+    case ROW_SET_OWNER:
+      return sys_set_owner_at(fd, path, row->flags, row->mode);
+    case ROW_SET_TIMES:
+      return last->iov_len < 32 ? -EINVAL : sys_set_times_at(fd, path, last->iov_base);
     case ROW_STAT:
       return last->iov_len < 256 ? -EINVAL : sys_stat(fd, path, row->flags, last->iov_base);
     case ROW_RENAME:
@@ -58,6 +66,9 @@ static int64_t perform_named(const struct operation *operation, int fd, int fd2)
     case ROW_LIST_ATTRIBUTES:
       return sys_list_attributes(fd, path, last->iov_base, last->iov_len);
     case ROW_GET_ATTRIBUTE:
+      if (row->view_count == 2) {
+        return sys_get_attribute_of(fd, path, last->iov_base, last->iov_len);
+      }
       if (other == NULL) return -EINVAL;
       return sys_get_attribute(fd, path, other, last->iov_base, last->iov_len);
     case ROW_SET_ATTRIBUTE:
@@ -71,8 +82,8 @@ int64_t perform_transfer(const struct operation *operation) {
   return transfer(operation, operation->row.fd);
 }
 
-/* What needs a descriptor and at most numbers. */
-static int64_t perform_on_descriptor(const struct row *row, int fd) {
+/* What needs descriptors and at most numbers. */
+static int64_t perform_on_descriptor(const struct row *row, int fd, int fd2) {
   switch (row->code) {
     case ROW_NOP:
       return 0;
@@ -106,6 +117,10 @@ static int64_t perform_on_descriptor(const struct row *row, int fd) {
       return sys_set_lifetime(fd, (uint64_t)row->flags);
     case ROW_START_WRITEBACK:
       return sys_start_writeback(fd, row->offset, row->length);
+    case ROW_CLONE:
+      return sys_clone(fd, fd2);
+    case ROW_COPY_RANGE:
+      return sys_copy_range(fd, fd2, row->offset, row->length);
     default:
       return -ENOSYS;
   }
@@ -120,6 +135,8 @@ static int64_t perform_with_view(const struct operation *operation, int fd) {
       return view->iov_len < 32 ? -EINVAL : sys_set_times(fd, view->iov_base);
     case ROW_READ_ENTRIES:
       return sys_read_entries(fd, view->iov_base, view->iov_len);
+    case ROW_LIST_ATTRIBUTES:
+      return sys_list_attributes_of(fd, view->iov_base, view->iov_len);
     case ROW_STAT:
       /* AT_EMPTY_PATH: the descriptor itself. */
       if (view->iov_len < 256) return -EINVAL;
@@ -134,7 +151,7 @@ static int64_t perform(const struct operation *operation, int opened) {
   int fd = row->fd == FD_OPENED_IN_RUN ? opened : row->fd;
   int fd2 = row->fd2 == FD_OPENED_IN_RUN ? opened : row->fd2;
   if (row->code == ROW_READ || row->code == ROW_WRITE) return transfer(operation, fd);
-  if (row->view_count == 0) return perform_on_descriptor(row, fd);
+  if (row->view_count == 0) return perform_on_descriptor(row, fd, fd2);
   if (row->view_count == 1) return perform_with_view(operation, fd);
   return perform_named(operation, fd, fd2);
 }

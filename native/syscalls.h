@@ -18,6 +18,8 @@ int64_t sys_read_now(int fd, const struct iovec *views, int count, double offset
 int64_t sys_sync(int fd);
 int64_t sys_sync_data(int fd);
 int64_t sys_open(int directory, const char *path, int flags, int mode);
+int64_t sys_make_directory(int directory, const char *path, int mode);
+int64_t sys_make_link(const char *target, int directory, const char *path);
 int64_t sys_close(int fd);
 int64_t sys_stat(int directory, const char *path, int flags, void *statx_out);
 int64_t sys_truncate(int fd, double length);
@@ -28,13 +30,18 @@ int64_t sys_link(int directory, const char *source, int target_directory, const 
                  int flags);
 int64_t sys_set_mode(int fd, int mode);
 int64_t sys_set_owner(int fd, int user, int group);
+int64_t sys_set_owner_at(int directory, const char *path, int user, int group);
 int64_t sys_seek(int fd, double offset, int whence);
 int64_t sys_read_link(int directory, const char *path, void *out, size_t capacity);
 int64_t sys_list_attributes(int directory, const char *path, void *out, size_t capacity);
 int64_t sys_get_attribute(int directory, const char *path, const char *name, void *out,
                           size_t capacity);
+int64_t sys_list_attributes_of(int fd, void *out, size_t capacity);
+int64_t sys_get_attribute_of(int fd, const char *name, void *out, size_t capacity);
 int64_t sys_set_attribute(int fd, const char *name, const void *value, size_t length);
 int64_t sys_set_times(int fd, const int64_t seconds_and_nanoseconds[4]);
+int64_t sys_set_times_at(int directory, const char *path,
+                         const int64_t seconds_and_nanoseconds[4]);
 int64_t sys_set_status_flags(int fd, int flags);
 int64_t sys_lock(int fd, int operation);
 int64_t sys_read_entries(int fd, void *out, size_t capacity);
@@ -43,6 +50,8 @@ int64_t sys_advise(int fd, double offset, double length, int advice);
 int64_t sys_set_lifetime(int fd, uint64_t hint);
 int64_t sys_start_writeback(int fd, double offset, double length);
 int64_t sys_duplicate(int fd);
+int64_t sys_clone(int fd, int source);
+int64_t sys_copy_range(int fd, int source, double offset, double length);
 int64_t sys_get_status_flags(int fd);
 int sys_view_count_max(void);
 

@@ -28,6 +28,8 @@ export {
   LOCK_EXCLUSIVE_NOW,
   OpenFlag,
   RENAME_NOREPLACE,
+  SEEK_DATA,
+  SEEK_HOLE,
 } from './platform/linux.js';
 export {
   addressOf,

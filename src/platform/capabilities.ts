@@ -10,6 +10,7 @@ export type Capability =
   | 'append-in-place'
   | 'status-flags'
   | 'locks'
+  | 'kernel-copy'
   | 'directory-sync'
   | 'owner';
 
@@ -29,6 +30,7 @@ export function capabilitiesOf(addon: AddonState): Capabilities {
     'append-in-place': native,
     'status-flags': native,
     locks: native,
+    'kernel-copy': native,
     'directory-sync': unix ? true : 'node:fs cannot open directories on Windows',
     owner: unix ? true : 'Windows has no owner numbers',
   };

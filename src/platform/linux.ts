@@ -9,6 +9,9 @@ export const RENAME_NOREPLACE = 1;
 export const LOCK_EXCLUSIVE_NOW = 6;
 /** lseek(2): SEEK_CUR. */
 export const GET_POSITION = 1;
+/** lseek(2): the next byte that is not in a hole, and the next hole; kernel 3.1. */
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
 /** Modes of fallocate(2). */
 export const AllocateMode: Readonly<
   Record<'KeepSize' | 'PunchHole' | 'CollapseRange' | 'ZeroRange', number>

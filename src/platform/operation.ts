@@ -33,6 +33,10 @@ export const Code = {
   StartWriteback: 26,
   Duplicate: 27,
   GetStatusFlags: 28,
+  MakeDirectory: 29,
+  MakeLink: 30,
+  Clone: 31,
+  CopyRange: 32,
 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
@@ -66,6 +70,10 @@ const NAMES: readonly string[] = [
   'sync_file_range',
   'fcntl(F_DUPFD)',
   'fcntl(F_GETFL)',
+  'mkdir',
+  'symlink',
+  'ioctl(FICLONE)',
+  'copy_file_range',
 ];
 
 /** The name Node's errors give the system call of a code. */
@@ -81,6 +89,7 @@ export function codeName(code: Code): string {
 export class Operation {
   readonly code: Code;
   fd = -1;
+  /** Clone, CopyRange: the source. */
   fd2 = -1;
   flags = 0;
   mode = 0;
@@ -88,7 +97,10 @@ export class Operation {
   offset = -1;
   /** Bytes a transfer has to move for its run to go on; the new size for Truncate. */
   length = 0;
-  /** Read, Write: the views. SetAttribute: the value. SetTimes: four 64-bit numbers. */
+  /**
+   * Read, Write: the views. SetAttribute: the value. SetTimes: four 64-bit numbers. MakeLink: where
+   * it leads, ending in NUL.
+   */
   payload: Uint8Array | Uint8Array[] | undefined = undefined;
   /** Where the answer goes for Stat, ReadLink, ListAttributes, GetAttribute, ReadEntries. */
   out: Uint8Array | undefined = undefined;

@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import { errnoOf } from './errno.js';
-import { kindOf } from './linux.js';
+import { GET_POSITION, kindOf } from './linux.js';
 import { Code, type Operation } from './operation.js';
 import type { FileStat } from './stat.js';
 
@@ -88,7 +88,31 @@ function statCall(operation: Operation, fd: number): Call {
 function timesCall(operation: Operation, fd: number): Call {
   const bytes = operation.payload as Uint8Array;
   const times = new BigInt64Array(bytes.buffer, bytes.byteOffset, 4);
-  return call('futimes', [fd, secondsOf(times, 0), secondsOf(times, 2)]);
+  const seconds = [secondsOf(times, 0), secondsOf(times, 2)];
+  if (operation.place !== undefined) return call('lutimes', [pathOf(operation), ...seconds]);
+  return call('futimes', [fd, ...seconds]);
+}
+
+function ownerCall(operation: Operation, fd: number): Call {
+  const { flags: user, mode: group } = operation;
+  if (operation.place !== undefined) return call('lchown', [pathOf(operation), user, group]);
+  return call('fchown', [fd, user, group]);
+}
+
+/* The payload ends in NUL. */
+function linkCall(operation: Operation): Call {
+  const target = operation.payload as Uint8Array;
+  return call('symlink', [Buffer.from(target.subarray(0, -1)), pathOf(operation)]);
+}
+
+/*
+ * node:fs clones by name: Linux shows descriptors as names (proc(5)). What is cloned into takes the
+ * permissions of the source at once: uv_fs_copyfile calls fchmod(2) before the ioctl.
+ */
+function cloneCall(operation: Operation, fd: number): Call {
+  const name = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
+  const mode = fs.constants.COPYFILE_FICLONE_FORCE;
+  return call('copyFile', [name(operation.fd2), name(fd), mode]);
 }
 
 /* What has no entry, node:fs does not have. */
@@ -105,10 +129,13 @@ const CALLS: Readonly<Partial<Record<Code, (operation: Operation, fd: number) =>
   [Code.Unlink]: (o) => call('unlink', [pathOf(o)]),
   [Code.Link]: (o) => call('link', [pathOf(o), o.place2?.nodePath]),
   [Code.SetMode]: (o, fd) => call('fchmod', [fd, o.mode]),
-  [Code.SetOwner]: (o, fd) => call('fchown', [fd, o.flags, o.mode]),
+  [Code.SetOwner]: ownerCall,
   [Code.ReadLink]: (o) => call('readlink', [pathOf(o), 'buffer'], bytesInto),
   [Code.SetTimes]: timesCall,
   [Code.ReadEntries]: (o) => call('readdir', [pathOf(o), 'buffer'], namesInto),
+  [Code.MakeDirectory]: (o) => call('mkdir', [pathOf(o), o.mode]),
+  [Code.MakeLink]: linkCall,
+  [Code.Clone]: cloneCall,
 };
 
 function positionOf(operation: Operation): number | null {
@@ -149,7 +176,9 @@ function shown(fd: number, field: 'pos' | 'flags', base: 8 | 10): number {
 
 function answeredHere(operation: Operation, fd: number): number | undefined {
   if (operation.code === Code.Nop) return 0;
-  if (operation.code === Code.Seek) return shown(fd, 'pos', 10);
+  if (operation.code === Code.Seek) {
+    return operation.flags === GET_POSITION ? shown(fd, 'pos', 10) : errnoOf('ENOSYS');
+  }
   if (operation.code === Code.GetStatusFlags) return shown(fd, 'flags', 8);
   return undefined;
 }

@@ -1,7 +1,15 @@
 /** The calls by descriptor: transfers, syncs, space, traits, locks. Each answers >= 0 or -errno. */
-import { APPENDS, Code, errnoOf, OpenFlag, type Operation } from '../platform.js';
-import { namedCalls } from './named.js';
-import type { Lie, Node, Times } from './node.js';
+import {
+  APPENDS,
+  Code,
+  errnoOf,
+  OpenFlag,
+  type Operation,
+  SEEK_DATA,
+  SEEK_HOLE,
+} from '../platform.js';
+import { found, namedCalls } from './named.js';
+import { type Lie, type Node, SECTOR_BYTES, type Times } from './node.js';
 import { type Description, viewsOf, type World } from './world.js';
 
 const VIEWS_MAX = 1024;
@@ -120,8 +128,8 @@ function truncate(world: World, { operation, fd }: Call): number {
 }
 
 /** Sets what fsync(2) alone makes durable. */
-function setTraits(world: World, fd: number, change: (node: Node) => Partial<Node['traits']>) {
-  const node = world.nodeFor(fd, 'any');
+function setTraits(world: World, call: Call, change: (node: Node) => Partial<Node['traits']>) {
+  const node = found(world, call);
   if (typeof node === 'number') return node;
   const own = world.tree.own(node.number);
   own.setTraits({ ...own.traits, ...change(own) });
@@ -130,15 +138,16 @@ function setTraits(world: World, fd: number, change: (node: Node) => Partial<Nod
   return 0;
 }
 
-function setAttribute(world: World, { operation, fd }: Call): number {
+function setAttribute(world: World, call: Call): number {
+  const { operation } = call;
   const value = (operation.payload as Uint8Array | undefined) ?? new Uint8Array(0);
-  return setTraits(world, fd, ({ traits }) => ({
+  return setTraits(world, call, ({ traits }) => ({
     attributes: new Map(traits.attributes).set(operation.attribute, value.slice()),
   }));
 }
 
-function setTimes(world: World, { operation, fd }: Call): number {
-  const bytes = operation.payload as Uint8Array;
+function setTimes(world: World, call: Call): number {
+  const bytes = call.operation.payload as Uint8Array;
   if (bytes.length < 32) return errnoOf('EINVAL');
   const parts = new DataView(bytes.buffer, bytes.byteOffset, 32);
   const part = (index: number): number => Number(parts.getBigInt64(index * 8, true));
@@ -148,21 +157,39 @@ function setTimes(world: World, { operation, fd }: Call): number {
     modifiedSeconds: part(2),
     modifiedNanoseconds: part(3),
   };
-  return setTraits(world, fd, () => ({ times }));
+  return setTraits(world, call, () => ({ times }));
 }
 
-function setOwner(world: World, { operation, fd }: Call): number {
-  return setTraits(world, fd, ({ kind, traits }) => ({
+function setOwner(world: World, call: Call): number {
+  const { operation } = call;
+  return setTraits(world, call, ({ kind, traits }) => ({
     user: operation.flags < 0 ? traits.user : operation.flags,
     group: operation.mode < 0 ? traits.group : operation.mode,
     mode: kind === 'file' ? traits.mode & 0o1777 : traits.mode,
   }));
 }
 
+/* Where data or a hole begins; there is one behind the end (lseek(2)). */
+function nextAfter({ cache }: Node, offset: number, wantsData: boolean): number {
+  const { size, sectors } = cache;
+  if (offset < 0 || offset >= size) return errnoOf('ENXIO');
+  for (let at = offset; at < size; at += SECTOR_BYTES - (at % SECTOR_BYTES)) {
+    const isData = sectors[Math.floor(at / SECTOR_BYTES)] !== undefined;
+    if (isData === wantsData) return at;
+  }
+  return wantsData ? errnoOf('ENXIO') : size;
+}
+
 function seek(world: World, { operation, fd }: Call): number {
   const description = world.description(fd);
   if (description === undefined) return errnoOf('EBADF');
-  const { size } = world.tree.look(description.node).cache;
+  const node = world.tree.look(description.node);
+  const { size } = node.cache;
+  if (operation.flags === SEEK_DATA || operation.flags === SEEK_HOLE) {
+    const at = nextAfter(node, operation.offset, operation.flags === SEEK_DATA);
+    if (at >= 0) description.position = at;
+    return at;
+  }
   const base = [0, description.position, size][operation.flags];
   if (base === undefined || base + operation.offset < 0) return errnoOf('EINVAL');
   description.position = base + operation.offset;
@@ -247,6 +274,65 @@ function allocate(world: World, { operation, fd }: Call): number {
   return 0;
 }
 
+interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/* Writes what the source has there; answers how much of it there was room for. */
+function copyInto(world: World, target: Node, source: Node, { offset, length }: Range): number {
+  const fits = world.room(target, offset, length);
+  if (fits < 0) return fits;
+  const bytes = new Uint8Array(fits);
+  source.read([bytes], offset, fits);
+  world.changing(target, (own) => {
+    own.write([bytes], fits, offset);
+    own.touch(world.times);
+  });
+  return fits;
+}
+
+type Pair = { readonly source: Node; readonly target: Node };
+
+function pairOf(world: World, { operation, fd }: Call): Pair | number {
+  const kinds = [operation.fd2, fd].map((one) => world.nodeFor(one, 'any'));
+  if (kinds.some((node) => typeof node === 'number')) return errnoOf('EBADF');
+  if (kinds.some((node) => (node as Node).kind === 'directory')) return errnoOf('EISDIR');
+  const source = world.nodeFor(operation.fd2, 'read');
+  const target = world.nodeFor(fd, 'write');
+  const isAppended = ((world.description(fd)?.flags ?? 0) & OpenFlag.Append) !== 0;
+  const isOff = typeof source === 'number' || typeof target === 'number' || isAppended;
+  return isOff ? errnoOf('EBADF') : { source, target };
+}
+
+function copyRange(world: World, call: Call): number {
+  const pair = pairOf(world, call);
+  if (typeof pair === 'number') return pair;
+  const { offset } = call.operation;
+  const length = Math.min(call.operation.length, pair.source.cache.size - offset);
+  if (length <= 0) return 0;
+  if (pair.source.number === pair.target.number) return errnoOf('EINVAL');
+  return copyInto(world, pair.target, pair.source, { offset, length });
+}
+
+/** FICLONE of ioctl_ficlone(2): all of the source, holes too. Blocks are not shared here. */
+function clone(world: World, call: Call): number {
+  const pair = pairOf(world, call);
+  if (typeof pair === 'number') return pair;
+  const { source, target } = pair;
+  if (source.number === target.number) return 0;
+  const { size } = source.cache;
+  world.changing(target, (own) => own.truncate(0));
+  for (let at = nextAfter(source, 0, true); at >= 0; at = nextAfter(source, at, true)) {
+    const end = nextAfter(source, at, false);
+    const done = copyInto(world, target, source, { offset: at, length: end - at });
+    if (done < end - at) return errnoOf('ENOSPC');
+    at = end;
+  }
+  world.changing(target, (own) => own.truncate(size));
+  return 0;
+}
+
 function duplicate(world: World, { fd }: Call): number {
   const description = world.description(fd);
   return description === undefined ? errnoOf('EBADF') : world.allot(description);
@@ -268,8 +354,8 @@ const HANDLERS: Readonly<Partial<Record<Code, Handler>>> = {
   [Code.SyncData]: sync,
   [Code.Close]: (world, { fd }) => world.release(fd),
   [Code.Truncate]: truncate,
-  [Code.SetMode]: (world, { operation, fd }) =>
-    setTraits(world, fd, () => ({ mode: operation.mode & 0o7777 })),
+  [Code.SetMode]: (world, call) =>
+    setTraits(world, call, () => ({ mode: call.operation.mode & 0o7777 })),
   [Code.SetOwner]: setOwner,
   [Code.Seek]: seek,
   [Code.SetAttribute]: setAttribute,
@@ -286,6 +372,8 @@ const HANDLERS: Readonly<Partial<Record<Code, Handler>>> = {
   [Code.SetLifetime]: onDescription(() => 0),
   [Code.StartWriteback]: onDescription(() => 0),
   [Code.Duplicate]: duplicate,
+  [Code.Clone]: clone,
+  [Code.CopyRange]: copyRange,
 };
 
 /** Performs one call. What this disk does not have answers -ENOSYS. */

@@ -222,6 +222,34 @@ function link(world: World, call: Call): number {
   return 0;
 }
 
+function made(world: World, call: Call, kind: 'directory' | 'symlink', mode: number) {
+  const spot = placed(world, call, 'name');
+  if (typeof spot === 'number') return spot;
+  if (spot.node !== 0 || spot.name === '') return errnoOf('EEXIST');
+  if (spot.isSlashed && kind !== 'directory') return errnoOf('ENOENT');
+  const { directory, name } = spot;
+  const node = world.tree.create(kind, world.traits(mode));
+  node.createdMs = world.nowMs;
+  node.changedMs = world.nowMs;
+  world.tree.change(`make ${name}`, [{ directory, name, before: 0, after: node.number }]);
+  return node;
+}
+
+function makeDirectory(world: World, call: Call): number {
+  const mode = call.operation.mode & 0o1777 & ~world.settings.modeMask;
+  const node = made(world, call, 'directory', mode);
+  return typeof node === 'number' ? node : 0;
+}
+
+function makeLink(world: World, call: Call): number {
+  const bytes = call.operation.payload as Uint8Array;
+  if (bytes.length < 2) return errnoOf('ENOENT');
+  const node = made(world, call, 'symlink', 0o777);
+  if (typeof node === 'number') return node;
+  node.target = Buffer.from(bytes).toString('latin1', 0, bytes.length - 1);
+  return 0;
+}
+
 /* ------------------------------------------------------------------------ bytes by name */
 
 /** Fills `out`, as the calls for attributes do: with no room at all, they answer the length. */
@@ -233,7 +261,9 @@ function filled(operation: Operation, bytes: Uint8Array): number {
   return bytes.length;
 }
 
-function found(world: World, call: Call): Node | number {
+/** What a call names, links not followed; by descriptor where it names nothing. */
+export function found(world: World, call: Call): Node | number {
+  if (call.operation.place === undefined) return world.nodeFor(call.fd, 'any');
   const spot = placed(world, call, 'look');
   if (typeof spot === 'number') return spot;
   return spot.node === 0 ? errnoOf('ENOENT') : world.tree.look(spot.node);
@@ -271,6 +301,8 @@ export const namedCalls: Readonly<Partial<Record<Code, Handler>>> = {
   [Code.Rename]: rename,
   [Code.Unlink]: unlink,
   [Code.Link]: link,
+  [Code.MakeDirectory]: makeDirectory,
+  [Code.MakeLink]: makeLink,
   [Code.ReadLink]: readLink,
   [Code.ListAttributes]: listAttributes,
   [Code.GetAttribute]: getAttribute,

@@ -62,6 +62,9 @@ export type Step =
       noReplace: boolean;
     }
   | { readonly call: 'unlink' | 'lstat' | 'stat' | 'readlink'; readonly path: string }
+  | { readonly call: 'makeDirectory'; readonly path: string; readonly mode: number }
+  | { readonly call: 'makeLink'; readonly path: string; readonly to: string }
+  | ({ readonly call: 'copyRange'; readonly slot: number; readonly from: number } & Range)
   | { readonly call: 'mode'; readonly slot: number; readonly mode: number }
   | ({ readonly call: 'allocate'; readonly slot: number; readonly mode: number } & Range)
   | { readonly call: 'seek'; readonly slot: number; readonly whence: number; offset: number }
@@ -105,6 +108,20 @@ export const steps: fc.Arbitrary<Step> = fc.oneof(
       slot,
       whence: fc.constantFrom(0, 1, 2),
       offset: fc.constantFrom(-1, 0, 5),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: step(['makeDirectory'], { path, mode: fc.constantFrom(0o700, 0o777, 0o7755) }),
+  },
+  { weight: 1, arbitrary: step(['makeLink'], { path, to: fc.constantFrom('a', 'd', 'x/y') }) },
+  {
+    weight: 2,
+    arbitrary: step(['copyRange'], {
+      slot,
+      from: slot,
+      offset: fc.constantFrom(0, 1, 500, 1000, 3000),
+      length,
     }),
   },
   { weight: 1, arbitrary: step(['attribute'], { slot, name: attribute }) },
@@ -161,6 +178,13 @@ export class Runner {
       return this.#perform(named(code, at, { place2: to, flags: noReplace })).result;
     }
     if (one.call === 'unlink') return this.#perform(named(Code.Unlink, at)).result;
+    if (one.call === 'makeDirectory') {
+      return this.#perform(named(Code.MakeDirectory, at, { mode: one.mode })).result;
+    }
+    if (one.call === 'makeLink') {
+      const payload = Buffer.from(`${one.to}\0`);
+      return this.#perform(named(Code.MakeLink, at, { payload })).result;
+    }
     if (one.call === 'readlink') {
       const out = new Uint8Array(64);
       const { result } = this.#perform(named(Code.ReadLink, at, { out }));
@@ -203,6 +227,11 @@ export class Runner {
         const { stat } = this.#perform(on(Code.Stat, fd));
         if (stat?.kind === 'directory') return 'directory';
         return this.#perform(operationOf(one, fd, index)).result;
+      }
+      case 'copyRange': {
+        const { offset, length } = one;
+        const fd2 = this.#slots[one.from] as number;
+        return this.#perform(on(Code.CopyRange, fd, { fd2, offset, length })).result;
       }
       case 'fstat':
         return told(this.#perform(on(Code.Stat, fd)));
