@@ -30,8 +30,11 @@ import { type PathLike, signalOf } from './file.js';
 import { environment, type Place, placeOf } from './platform.js';
 import { type ReplaceOptions, type ReplaceSettings, replaceSettingsOf } from './replace/options.js';
 import { Replacement, type ReplaceReport } from './replace/replacement.js';
+import { type Traits, traitsOf } from './replace/spot.js';
+import { temporaryName } from './replace/temporary.js';
 
-export type { ReplaceOptions, ReplaceReport };
+export type { ReplaceOptions, ReplaceReport, ReplaceSettings, Traits };
+export { Replacement, replaceSettingsOf, temporaryName, traitsOf };
 
 /** Content that comes bit by bit. */
 export type Pieces = AsyncIterable<string | Buffers>;
@@ -50,10 +53,13 @@ function contentOf(data: unknown, encoding: BufferEncoding): Sequence {
   return sequenceOf(data as Buffers, 'data');
 }
 
-function turnOf(place: Place): string {
-  return place.path.startsWith('/')
-    ? place.path
-    : `${environment.workingDirectory()}/${place.path}`;
+/** Work on one path takes turns with all replaces of that path. */
+export function inTurn<T>(place: Place, work: () => Promise<T>): Promise<T> {
+  const { path } = place;
+  return turns.take(
+    path.startsWith('/') ? path : `${environment.workingDirectory()}/${path}`,
+    work,
+  );
 }
 
 /**
@@ -79,7 +85,7 @@ export async function replaceFile(
   const engine = engineOf(options.engine);
   const signal = signalOf(options);
   const content = isPieces(data) ? data : contentOf(data, settings.encoding);
-  return turns.take(turnOf(place), () => {
+  return inTurn(place, () => {
     const replacement = new Replacement(engine, place, settings);
     if (!isPieces(content) && settings.onTemporary === undefined) {
       return drive(engine, replacement.all(content), signal);

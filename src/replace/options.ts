@@ -2,6 +2,7 @@
 import type { Engine } from '../engine.js';
 import { invalidType, invalidValue, outOfRange, trueOrFalse } from '../errors.js';
 import { modeOf } from '../file.js';
+import type { Traits } from './spot.js';
 
 /** Numbers of a user and a group. */
 export interface Owner {
@@ -46,6 +47,8 @@ export interface ReplaceSettings {
   readonly sweep: boolean;
   readonly encoding: BufferEncoding;
   readonly onTemporary: ReplaceOptions['onTemporary'];
+  /** The file whose traits the new one gets. Default: the old one. */
+  readonly takesAfter?: Traits | undefined;
 }
 
 const OWNER_MAX = 2 ** 32 - 2;

@@ -10,6 +10,7 @@ import {
   Code,
   environment,
   FD_OPENED_IN_RUN,
+  type FileStat,
   OpenFlag,
   Operation,
   type Place,
@@ -64,6 +65,7 @@ export class Replacement implements Target {
   #bytes = 0;
   #swept = 0;
   #exists = false;
+  #hadOld = false;
   #isNamed = false;
   #isOwnerKept = true;
   #method: ReplaceReport['method'] = 'rename';
@@ -106,6 +108,16 @@ export class Replacement implements Target {
   /** Opens the temporary file for content that comes bit by bit. Errors: `IoError`. */
   *begin(): Steps<void> {
     yield* this.#find();
+    yield* this.open();
+  }
+
+  /** Looks at the target: what is there, if anything. Errors: `IoError`. */
+  *find(): Steps<FileStat | undefined> {
+    return yield* this.#find();
+  }
+
+  /** Opens the temporary file where `find` has been. Errors: `IoError`. */
+  *open(): Steps<void> {
     const lock = lockOf(FD_OPENED_IN_RUN);
     yield* taskSteps([this.#openTask(), { operation: lock, refused: () => undefined }]);
   }
@@ -142,12 +154,14 @@ export class Replacement implements Target {
     return toldOf(error, this.path, this.#isNamed);
   }
 
-  *#find(): Steps<void> {
-    const { followSymlink, ifAbsent } = this.#settings;
-    const spot = yield* findSpot(this.engine, this.#asked, followSymlink);
-    this.#spot = spot;
+  *#find(): Steps<FileStat | undefined> {
+    const { ifAbsent, takesAfter } = this.#settings;
+    const spot = yield* findSpot(this.engine, this.#asked, this.#settings);
+    const { old } = spot;
+    this.#hadOld = old !== undefined;
+    this.#spot = takesAfter === undefined ? spot : { ...spot, ...takesAfter, old: takesAfter.stat };
     this.#temporary = spot.directory.child(temporaryName(this.engine), spot.target.directory);
-    if (!ifAbsent || spot.old === undefined) return;
+    if (!ifAbsent || old === undefined) return old;
     const action = 'replace the file: it was to be absent';
     throw new IoError({ action, code: 'EEXIST', path: this.path, step: 'inspect', durable: 'old' });
   }
@@ -383,7 +397,7 @@ export class Replacement implements Target {
       bytes: this.#bytes,
       durability: this.#durability,
       method: this.#method,
-      replaced: spot.old !== undefined,
+      replaced: this.#hadOld,
       engine: this.engine.name,
       fallbacks: this.#fallbacks,
       swept: this.#swept,

@@ -16,6 +16,7 @@ import {
   type Place,
   refusal,
 } from '../platform.js';
+import type { ReplaceSettings } from './options.js';
 
 /* As many as the kernel follows (path_resolution(7)). */
 const LINKS_MAX = 40;
@@ -41,6 +42,11 @@ export interface Spot {
   readonly givesRights: boolean;
   /** Why the attributes are not known, where they are not. */
   readonly attributesReason: string | undefined;
+}
+
+/** What a file has beside its content, to be given to another. */
+export interface Traits extends Pick<Spot, 'attributes' | 'unread' | 'attributesReason'> {
+  readonly stat: FileStat;
 }
 
 /* These belong to the content, which changes: a write in place would drop them too. */
@@ -75,9 +81,16 @@ interface Look {
   readonly rights: Operation | undefined;
 }
 
-function listing(target: Place): Operation {
-  const list = new Operation(Code.ListAttributes);
-  list.place = target;
+/* By name, or by descriptor. */
+function asking(code: Code, of: Place | number): Operation {
+  const operation = new Operation(code);
+  if (typeof of === 'number') operation.fd = of;
+  else operation.place = of;
+  return operation;
+}
+
+function listing(of: Place | number): Operation {
+  const list = asking(Code.ListAttributes, of);
   list.out = new Uint8Array(ANSWER_BYTES);
   return list;
 }
@@ -110,7 +123,7 @@ function rightsIn(rights: Operation | undefined): Rights {
   return { givesRights: false, unread: [{ name, reason: code }] };
 }
 
-function lookAt(engine: Engine, place: Place): Look {
+function lookAt(engine: Engine, place: Place, wantsTraits: boolean): Look {
   const directory = place.parent();
   const name = place.base;
   const { capabilities } = engine;
@@ -119,10 +132,10 @@ function lookAt(engine: Engine, place: Place): Look {
   const stat = new Operation(Code.Stat);
   stat.place = target;
   stat.flags = AT_SYMLINK_NOFOLLOW;
-  const list = capabilities.attributes === true ? listing(target) : undefined;
-  const listReason = list === undefined ? String(capabilities.attributes) : undefined;
-  const rights =
-    list !== undefined && holds ? defaultRights(directory, FD_OPENED_IN_RUN) : undefined;
+  const hasAttributes = capabilities.attributes === true;
+  const list = hasAttributes && wantsTraits ? listing(target) : undefined;
+  const listReason = hasAttributes ? undefined : String(capabilities.attributes);
+  const rights = hasAttributes && holds ? defaultRights(directory, FD_OPENED_IN_RUN) : undefined;
   if (list !== undefined) linked(stat, list);
   if (rights !== undefined) linked(stat, rights);
   if (!holds) return { directory, name, open: undefined, stat, list, listReason, rights };
@@ -148,6 +161,7 @@ type Known = Pick<Spot, 'attributes' | 'unread'>;
 function* askedAgain(operation: Operation): Steps<Operation> {
   if (operation.result !== errnoOf('ERANGE')) return operation;
   const again = new Operation(operation.code);
+  again.fd = operation.fd;
   again.place = operation.place;
   again.attribute = operation.attribute;
   again.out = new Uint8Array(ANSWER_BYTES_MAX);
@@ -155,12 +169,11 @@ function* askedAgain(operation: Operation): Steps<Operation> {
   return again;
 }
 
-function* valuesOf(target: Place, names: readonly string[]): Steps<Known> {
+function* valuesOf(of: Place | number, names: readonly string[]): Steps<Known> {
   const attributes: Attribute[] = [];
   const unread: { name: string; reason: string }[] = [];
   for (const name of names) {
-    const get = new Operation(Code.GetAttribute);
-    get.place = target;
+    const get = asking(Code.GetAttribute, of);
     get.attribute = name;
     get.out = new Uint8Array(ANSWER_BYTES);
     yield get;
@@ -171,9 +184,34 @@ function* valuesOf(target: Place, names: readonly string[]): Steps<Known> {
   return { attributes, unread };
 }
 
-function namesIn(list: Operation): string[] {
+function namesIn(list: Operation, dropped: readonly string[]): string[] {
   const text = Buffer.from(list.out as Uint8Array).toString('utf8', 0, list.result);
-  return text.split('\0').filter((name) => name !== '' && !DROPPED.includes(name));
+  return text.split('\0').filter((name) => name !== '' && !dropped.includes(name));
+}
+
+/* `undefined` where a file system that has no attributes said so. */
+function noAttributes(listed: Operation, path: string): string | undefined {
+  const { code, message } = untouched(listed, 'list the attributes', path);
+  return code === 'ENOTSUP' || code === 'EOPNOTSUPP' ? undefined : message;
+}
+
+/* This one seals the inode itself. */
+const SEALS = ['security.evm'];
+
+/** The traits of an open file. What cannot be read is told in them. */
+export function* traitsOf(
+  engine: Engine,
+  file: { readonly fd: number; readonly stat: FileStat; readonly path: string },
+): Steps<Traits> {
+  const { fd, stat, path } = file;
+  const { attributes } = engine.capabilities;
+  if (attributes !== true) return { stat, ...NONE, attributesReason: attributes };
+  const list = listing(fd);
+  yield list;
+  const listed = yield* askedAgain(list);
+  if (listed.result < 0) return { stat, ...NONE, attributesReason: noAttributes(listed, path) };
+  const names = listed.result === 0 ? [] : namesIn(listed, SEALS);
+  return { stat, ...(yield* valuesOf(fd, names)), attributesReason: undefined };
 }
 
 function checkKind(stat: FileStat, path: string): void {
@@ -187,11 +225,15 @@ function checkKind(stat: FileStat, path: string): void {
  *
  * Errors: `IoError`; no descriptor is left then.
  */
-export function* findSpot(engine: Engine, path: Place, followSymlink: boolean): Steps<Spot> {
+export function* findSpot(
+  engine: Engine,
+  path: Place,
+  { followSymlink, takesAfter }: Pick<ReplaceSettings, 'followSymlink' | 'takesAfter'>,
+): Steps<Spot> {
   let place = path;
   for (let links = 0; links <= LINKS_MAX; links++) {
     if (['', '.', '..'].includes(place.base)) throw wrongTarget(path.path, 'EISDIR');
-    const look = lookAt(engine, place);
+    const look = lookAt(engine, place, takesAfter === undefined);
     let isKept = false;
     try {
       yield look.open ?? look.stat;
@@ -230,11 +272,9 @@ function* spotOf(look: Look, path: string): Steps<Spot> {
     Object.assign(spot, rightsIn(rights));
   }
   if (listed.result >= 0) {
-    const names = listed.result === 0 ? [] : namesIn(listed);
+    const names = listed.result === 0 ? [] : namesIn(listed, DROPPED);
     const { attributes, unread } = yield* valuesOf(target, names);
     return { ...spot, old, attributes, unread: [...spot.unread, ...unread] };
   }
-  const { code, message } = untouched(listed, 'list the attributes', path);
-  const hasNone = code === 'ENOTSUP' || code === 'EOPNOTSUPP';
-  return { ...spot, old, attributesReason: hasNone ? undefined : message };
+  return { ...spot, old, attributesReason: noAttributes(listed, path) };
 }
