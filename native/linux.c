@@ -72,6 +72,12 @@ int64_t sys_open(int directory, const char *path, int flags, int mode) {
   ANSWER(openat(directory, path, flags | O_CLOEXEC, (mode_t)mode));
 }
 
+/* openat2(2), kernel 5.6; the headers of musl and of old glibc have neither number nor struct. */
+int64_t sys_open_beneath(int directory, const char *path, int flags, int mode, uint64_t resolve) {
+  uint64_t how[3] = {(uint32_t)(flags | O_CLOEXEC), (uint32_t)mode, resolve};
+  ANSWER(syscall(437, directory, path, how, sizeof how));
+}
+
 int64_t sys_make_directory(int directory, const char *path, int mode) {
   ANSWER(mkdirat(directory, path, (mode_t)mode));
 }

@@ -52,6 +52,8 @@ static int64_t perform_named(const struct operation *operation, int fd, int fd2)
       return sys_set_owner_at(fd, path, row->flags, row->mode);
     case ROW_SET_TIMES:
       return last->iov_len < 32 ? -EINVAL : sys_set_times_at(fd, path, last->iov_base);
+    case ROW_OPEN_BENEATH:
+      return sys_open_beneath(fd, path, row->flags, row->mode, (uint64_t)row->length);
     case ROW_STAT:
       return last->iov_len < 256 ? -EINVAL : sys_stat(fd, path, row->flags, last->iov_base);
     case ROW_RENAME:
@@ -162,6 +164,8 @@ static int goes_on(const struct row *row, int64_t result) {
   return (double)result == row->length;
 }
 
+static int opens(uint8_t code) { return code == ROW_OPEN || code == ROW_OPEN_BENEATH; }
+
 void run_operations(const struct operation *operations, uint32_t count, int64_t *results) {
   int opened = -EBADF;
   int stopped = 0;
@@ -172,7 +176,7 @@ void run_operations(const struct operation *operations, uint32_t count, int64_t 
       continue;
     }
     results[index] = perform(operation, opened);
-    if (operation->row.code == ROW_OPEN && results[index] >= 0) opened = (int)results[index];
+    if (opens(operation->row.code) && results[index] >= 0) opened = (int)results[index];
     stopped = !goes_on(&operation->row, results[index]);
   }
 }

@@ -49,6 +49,7 @@ enum row_code {
   ROW_MAKE_LINK = 30,
   ROW_CLONE = 31,
   ROW_COPY_RANGE = 32,
+  ROW_OPEN_BENEATH = 33,
   ROW_CODE_COUNT
 };
 
@@ -60,7 +61,7 @@ enum row_code {
 #define ROW_LINKED 1
 #define ROW_TRIES_NOW 2
 
-/* In `fd` and `fd2`: the descriptor that the latest ROW_OPEN of this run answered. */
+/* In `fd` and `fd2`: the descriptor that the latest open of this run answered. */
 #define FD_OPENED_IN_RUN (-1000)
 
 struct row {
@@ -73,7 +74,8 @@ struct row {
   int32_t flags;
   int32_t mode;
   double offset; /* bytes; -1: the descriptor's own position */
-  double length; /* bytes a transfer must move for its run to go on; of a range; a new size */
+  double length; /* bytes a transfer must move for its run to go on; of a range; a new size;
+                  * RESOLVE_* of ROW_OPEN_BENEATH */
   double result; /* written when rows are performed on the calling thread */
   double spare[2];
 };

@@ -18,6 +18,7 @@ int64_t sys_read_now(int fd, const struct iovec *views, int count, double offset
 int64_t sys_sync(int fd);
 int64_t sys_sync_data(int fd);
 int64_t sys_open(int directory, const char *path, int flags, int mode);
+int64_t sys_open_beneath(int directory, const char *path, int flags, int mode, uint64_t resolve);
 int64_t sys_make_directory(int directory, const char *path, int mode);
 int64_t sys_make_link(const char *target, int directory, const char *path);
 int64_t sys_close(int fd);

@@ -19,15 +19,18 @@ export {
   AllocateMode,
   APPENDS,
   AT_FDCWD,
+  AT_REMOVEDIR,
   AT_SYMLINK_NOFOLLOW,
   decodeEntries,
   decodeStat,
+  entryKind,
   FD_OPENED_IN_RUN,
   GET_POSITION,
   kindOf,
   LOCK_EXCLUSIVE_NOW,
   OpenFlag,
   RENAME_NOREPLACE,
+  Resolve,
   SEEK_DATA,
   SEEK_HOLE,
 } from './platform/linux.js';
@@ -46,6 +49,7 @@ export {
   codeName,
   linked,
   Operation,
+  opensDescriptor,
 } from './platform/operation.js';
 export { type PathLike, Place, placeOf } from './platform/paths.js';
 export { portablePlatform } from './platform/portable.js';

@@ -28,7 +28,7 @@ function decode(operation: Operation): void {
   if (operation.result < 0 || operation.out === undefined) return;
   if (operation.code === Code.Stat) operation.stat = decodeStat(operation.out);
   else if (operation.code === Code.ReadEntries) {
-    operation.names = decodeEntries(operation.out, operation.result);
+    Object.assign(operation, decodeEntries(operation.out, operation.result));
   }
 }
 

@@ -1,10 +1,9 @@
 /** The engine over `node:fs` alone. */
 import {
   type Capabilities,
-  Code,
   errnoOf,
-  FD_OPENED_IN_RUN,
   type Operation,
+  opensDescriptor,
   portablePlatform,
 } from '../platform.js';
 import {
@@ -19,10 +18,6 @@ import {
 /* Where a run left off: the descriptor it opened. */
 interface Run {
   opened: number;
-}
-
-function descriptorFor(operation: Operation, run: Run): number {
-  return operation.fd === FD_OPENED_IN_RUN ? run.opened : operation.fd;
 }
 
 /** `node:fs`, with the meaning of every other engine. */
@@ -45,9 +40,9 @@ export class PortableEngine implements Engine {
   perform(head: Operation): void {
     const run: Run = { opened: errnoOf('EBADF') };
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
-      at.result = portablePlatform.perform(at, descriptorFor(at, run));
+      at.result = portablePlatform.perform(at, run.opened);
       this.#counters.count(at);
-      if (at.code === Code.Open) run.opened = at.result;
+      if (opensDescriptor(at.code)) run.opened = at.result;
       if (!goesOn(at)) {
         cancelAfter(at);
         return;
@@ -60,10 +55,10 @@ export class PortableEngine implements Engine {
   }
 
   #step(operation: Operation, run: Run, waiter: Waiter): void {
-    portablePlatform.start(operation, descriptorFor(operation, run), (result) => {
+    portablePlatform.start(operation, run.opened, (result) => {
       operation.result = result;
       this.#counters.count(operation);
-      if (operation.code === Code.Open) run.opened = result;
+      if (opensDescriptor(operation.code)) run.opened = result;
       if (!goesOn(operation)) cancelAfter(operation);
       else if (operation.next !== undefined) {
         this.#step(operation.next, run, waiter);

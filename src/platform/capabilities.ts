@@ -1,10 +1,12 @@
 /** What this process can do, and why not. */
 import type { AddonState } from './native.js';
+import { heldDirectories } from './surroundings.js';
 
 export type Capability =
   | 'native-calls'
   | 'one-job-runs'
   | 'held-directories'
+  | 'paths-beneath'
   | 'attributes'
   | 'rename-without-replacing'
   | 'append-in-place'
@@ -24,7 +26,8 @@ export function capabilitiesOf(addon: AddonState): Capabilities {
   return {
     'native-calls': native,
     'one-job-runs': native,
-    'held-directories': native,
+    'held-directories': native === true ? true : heldDirectories,
+    'paths-beneath': native,
     attributes: native,
     'rename-without-replacing': native,
     'append-in-place': native,

@@ -7,6 +7,14 @@ export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const RENAME_NOREPLACE = 1;
 /** flock(2): LOCK_EX | LOCK_NB. */
 export const LOCK_EXCLUSIVE_NOW = 6;
+/** unlinkat(2): takes away a directory, which has to be empty. */
+export const AT_REMOVEDIR = 0x200;
+/** How openat2(2) resolves a path. */
+export const Resolve: Readonly<Record<'NoMagicLinks' | 'NoLinks' | 'Beneath', number>> = {
+  NoMagicLinks: 2,
+  NoLinks: 4,
+  Beneath: 8,
+};
 /** lseek(2): SEEK_CUR. */
 export const GET_POSITION = 1;
 /** lseek(2): the next byte that is not in a hole, and the next hole; kernel 3.1. */
@@ -42,7 +50,8 @@ export const OpenFlag: Readonly<
     | 'NonBlocking'
     | 'DataSync'
     | 'FullSync'
-    | 'Direct',
+    | 'Direct'
+    | 'Path',
     number
   >
 > = {
@@ -59,6 +68,8 @@ export const OpenFlag: Readonly<
   DataSync: constants.O_DSYNC ?? 0,
   FullSync: constants.O_SYNC ?? 0,
   Direct: constants.O_DIRECT ?? 0,
+  /* node:constants do not have it: the same number on every CPU of Linux that Node runs on. */
+  Path: process.platform === 'linux' ? 0x200000 : 0,
 };
 
 /* The type bits of inode(7), in decimal: Biome 2.5.15 "mends" octal keys to wrong numbers. */
@@ -128,15 +139,41 @@ export function decodeStat(out: Uint8Array): FileStat {
   };
 }
 
-/** Decodes struct linux_dirent64 (man 2 getdents64): names, without `.` and `..`. */
-export function decodeEntries(out: Uint8Array, length: number): string[] {
-  const view = new DataView(out.buffer, out.byteOffset, length);
-  const bytes = Buffer.from(out.buffer, out.byteOffset, length);
+/** The kind that a `d_type` of readdir(3) names: the type bits of a mode, shifted (IFTODT). */
+export function entryKind(type: number): FileKind {
+  return kindOf(type << 12);
+}
+
+/** Names in a directory, as latin1 text: one character a byte. `kinds` is for `entryKind`. */
+export interface Entries {
+  readonly names: string[];
+  readonly kinds: Uint8Array;
+}
+
+const NAME_AT = 19;
+const DOT = 0x2e;
+
+/* `.` and `..`, which nobody asked for. */
+function isSelfOrParent(text: string, at: number, end: number): boolean {
+  if (text.charCodeAt(at) !== DOT) return false;
+  return end - at === 1 || (end - at === 2 && text.charCodeAt(at + 1) === DOT);
+}
+
+/**
+ * Decodes struct linux_dirent64 (man 2 getdents64), without `.` and `..`. The text is made once
+ * and cut: one call for each name would cost more than the system call itself.
+ */
+export function decodeEntries(out: Uint8Array, length: number): Entries {
+  const text = Buffer.from(out.buffer, out.byteOffset, length).toString('latin1');
   const names: string[] = [];
-  for (let at = 0; at < length; at += view.getUint16(at + 16, true)) {
-    const end = bytes.indexOf(0, at + 19);
-    const name = bytes.toString('latin1', at + 19, end);
-    if (name !== '.' && name !== '..') names.push(name);
+  const kinds: number[] = [];
+  let next = 0;
+  for (let at = 0; at < length; at = next) {
+    next = at + ((out[at + 16] as number) | ((out[at + 17] as number) << 8));
+    const end = text.indexOf('\0', at + NAME_AT);
+    if (isSelfOrParent(text, at + NAME_AT, end)) continue;
+    names.push(text.slice(at + NAME_AT, end));
+    kinds.push(out[at + 18] as number);
   }
-  return names;
+  return { names, kinds: Uint8Array.from(kinds) };
 }

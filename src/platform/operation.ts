@@ -37,6 +37,7 @@ export const Code = {
   MakeLink: 30,
   Clone: 31,
   CopyRange: 32,
+  OpenBeneath: 33,
 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
@@ -74,11 +75,17 @@ const NAMES: readonly string[] = [
   'symlink',
   'ioctl(FICLONE)',
   'copy_file_range',
+  'openat2',
 ];
 
 /** The name Node's errors give the system call of a code. */
 export function codeName(code: Code): string {
   return NAMES[code] ?? 'unknown';
+}
+
+/** True for the codes that answer a descriptor, the one that FD_OPENED_IN_RUN stands for. */
+export function opensDescriptor(code: Code): boolean {
+  return code === Code.Open || code === Code.OpenBeneath;
 }
 
 /**
@@ -95,7 +102,10 @@ export class Operation {
   mode = 0;
   /** Bytes; -1 is the descriptor's own position. */
   offset = -1;
-  /** Bytes a transfer has to move for its run to go on; the new size for Truncate. */
+  /**
+   * Bytes a transfer has to move for its run to go on; the new size for Truncate; `Resolve` for
+   * OpenBeneath.
+   */
   length = 0;
   /**
    * Read, Write: the views. SetAttribute: the value. SetTimes: four 64-bit numbers. MakeLink: where
@@ -120,6 +130,8 @@ export class Operation {
   result = -1;
   stat: FileStat | undefined = undefined;
   names: readonly string[] | undefined = undefined;
+  /** ReadEntries: by name, the kind as `entryKind` takes it. */
+  kinds: Uint8Array | undefined = undefined;
 
   constructor(code: Code) {
     this.code = code;

@@ -3,10 +3,13 @@
  * waits and a face that calls back make it from there.
  */
 import * as fs from 'node:fs';
+import { constants } from 'node:fs';
 import { errnoOf } from './errno.js';
-import { GET_POSITION, kindOf } from './linux.js';
+import { FD_OPENED_IN_RUN, GET_POSITION, kindOf } from './linux.js';
 import { Code, type Operation } from './operation.js';
+import type { Place } from './paths.js';
 import type { FileStat } from './stat.js';
+import { heldDirectories } from './surroundings.js';
 
 type Answer = (operation: Operation, value: unknown) => number;
 
@@ -32,8 +35,22 @@ const statInto: Answer = (operation, value) => {
   return 0;
 };
 
-const namesInto: Answer = (operation, value) => {
-  operation.names = (value as Buffer[]).map((name) => name.toString('latin1'));
+function typeOf(entry: fs.Dirent): number {
+  if (entry.isFile()) return constants.S_IFREG >> 12;
+  if (entry.isDirectory()) return constants.S_IFDIR >> 12;
+  if (entry.isSymbolicLink()) return constants.S_IFLNK >> 12;
+  if (entry.isFIFO()) return constants.S_IFIFO >> 12;
+  if (entry.isSocket()) return constants.S_IFSOCK >> 12;
+  if (entry.isBlockDevice()) return constants.S_IFBLK >> 12;
+  return entry.isCharacterDevice() ? constants.S_IFCHR >> 12 : 0;
+}
+
+/* With `encoding: 'buffer'` the names are bytes, whatever the types of Node say. */
+const entriesInto: Answer = (operation, value) => {
+  const entries = value as fs.Dirent[];
+  const bytes = ({ name }: fs.Dirent): Buffer => name as unknown as Buffer;
+  operation.names = entries.map((entry) => bytes(entry).toString('latin1'));
+  operation.kinds = Uint8Array.from(entries, typeOf);
   return 0;
 };
 
@@ -78,62 +95,97 @@ function secondsOf(times: BigInt64Array, index: number): number {
   return Number(times[index] ?? 0n) + Number(times[index + 1] ?? 0n) / 1e9;
 }
 
-function statCall(operation: Operation, fd: number): Call {
-  const options = { bigint: true };
-  if (operation.place === undefined) return call('fstat', [fd, options], statInto);
-  const name = operation.flags !== 0 ? 'lstat' : 'stat';
-  return call(name, [operation.place.nodePath, options], statInto);
+/* A descriptor of the operation itself, and the one its run has opened. */
+interface Descriptors {
+  readonly fd: number;
+  readonly opened: number;
 }
 
-function timesCall(operation: Operation, fd: number): Call {
+/*
+ * What stands behind a descriptor has a path of its own in /proc (proc(5)): that is how node:fs
+ * sees a name from a directory that is held open, wherever somebody moves it meanwhile.
+ */
+function seenFrom(directory: number, place: Place): string | Buffer {
+  if (directory < 0 || heldDirectories !== true || place.name.startsWith('/')) {
+    return place.nodePath;
+  }
+  const path = `/proc/self/fd/${directory}/${place.name}`;
+  return place.encoding === 'utf8' ? path : Buffer.from(path, 'latin1');
+}
+
+function pathOf(place: Place | undefined, { opened }: Descriptors): unknown {
+  if (place === undefined) return undefined;
+  return seenFrom(place.directory === FD_OPENED_IN_RUN ? opened : place.directory, place);
+}
+
+function statCall(operation: Operation, descriptors: Descriptors): Call {
+  const options = { bigint: true };
+  if (operation.place === undefined) return call('fstat', [descriptors.fd, options], statInto);
+  const name = operation.flags !== 0 ? 'lstat' : 'stat';
+  return call(name, [pathOf(operation.place, descriptors), options], statInto);
+}
+
+function timesCall(operation: Operation, at: Descriptors): Call {
   const bytes = operation.payload as Uint8Array;
   const times = new BigInt64Array(bytes.buffer, bytes.byteOffset, 4);
   const seconds = [secondsOf(times, 0), secondsOf(times, 2)];
-  if (operation.place !== undefined) return call('lutimes', [pathOf(operation), ...seconds]);
-  return call('futimes', [fd, ...seconds]);
+  const { place } = operation;
+  if (place !== undefined) return call('lutimes', [pathOf(place, at), ...seconds]);
+  return call('futimes', [at.fd, ...seconds]);
 }
 
-function ownerCall(operation: Operation, fd: number): Call {
-  const { flags: user, mode: group } = operation;
-  if (operation.place !== undefined) return call('lchown', [pathOf(operation), user, group]);
-  return call('fchown', [fd, user, group]);
+function ownerCall({ place, flags: user, mode: group }: Operation, at: Descriptors): Call {
+  if (place !== undefined) return call('lchown', [pathOf(place, at), user, group]);
+  return call('fchown', [at.fd, user, group]);
 }
 
 /* The payload ends in NUL. */
-function linkCall(operation: Operation): Call {
-  const target = operation.payload as Uint8Array;
-  return call('symlink', [Buffer.from(target.subarray(0, -1)), pathOf(operation)]);
+function linkCall({ payload, place }: Operation, at: Descriptors): Call {
+  const target = payload as Uint8Array;
+  return call('symlink', [Buffer.from(target.subarray(0, -1)), pathOf(place, at)]);
 }
 
 /*
  * node:fs clones by name: Linux shows descriptors as names (proc(5)). What is cloned into takes the
  * permissions of the source at once: uv_fs_copyfile calls fchmod(2) before the ioctl.
  */
-function cloneCall(operation: Operation, fd: number): Call {
+function cloneCall(operation: Operation, { fd }: Descriptors): Call {
   const name = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
-  const mode = fs.constants.COPYFILE_FICLONE_FORCE;
+  const mode = constants.COPYFILE_FICLONE_FORCE;
   return call('copyFile', [name(operation.fd2), name(fd), mode]);
 }
 
+/* By descriptor where that can be, as the addon does; it answers everything at once, every time. */
+function entriesCall({ place }: Operation, { fd }: Descriptors): Call {
+  const path = fd >= 0 && heldDirectories === true ? `/proc/self/fd/${fd}` : place?.nodePath;
+  return call('readdir', [path, { encoding: 'buffer', withFileTypes: true }], entriesInto);
+}
+
+/* fs.unlink() or fs.rmdir(), as unlinkat(2) has it. */
+function unlinkCall(operation: Operation, descriptors: Descriptors): Call {
+  const path = pathOf(operation.place, descriptors);
+  return call(operation.flags === 0 ? 'unlink' : 'rmdir', [path]);
+}
+
 /* What has no entry, node:fs does not have. */
-const CALLS: Readonly<Partial<Record<Code, (operation: Operation, fd: number) => Call>>> = {
-  [Code.Read]: (o, fd) => call('readv', [fd, viewsOf(o), positionOf(o)], number),
-  [Code.Write]: (o, fd) => call('writev', [fd, viewsOf(o), positionOf(o)], number),
-  [Code.Sync]: (_, fd) => call('fsync', [fd]),
-  [Code.SyncData]: (_, fd) => call('fdatasync', [fd]),
-  [Code.Open]: (o) => call('open', [pathOf(o), o.flags, o.mode], number),
-  [Code.Close]: (_, fd) => call('close', [fd]),
+const CALLS: Readonly<Partial<Record<Code, (operation: Operation, at: Descriptors) => Call>>> = {
+  [Code.Read]: (o, { fd }) => call('readv', [fd, viewsOf(o), positionOf(o)], number),
+  [Code.Write]: (o, { fd }) => call('writev', [fd, viewsOf(o), positionOf(o)], number),
+  [Code.Sync]: (_, { fd }) => call('fsync', [fd]),
+  [Code.SyncData]: (_, { fd }) => call('fdatasync', [fd]),
+  [Code.Open]: (o, at) => call('open', [pathOf(o.place, at), o.flags, o.mode], number),
+  [Code.Close]: (_, { fd }) => call('close', [fd]),
   [Code.Stat]: statCall,
-  [Code.Truncate]: (o, fd) => call('ftruncate', [fd, o.length]),
-  [Code.Rename]: (o) => call('rename', [pathOf(o), o.place2?.nodePath]),
-  [Code.Unlink]: (o) => call('unlink', [pathOf(o)]),
-  [Code.Link]: (o) => call('link', [pathOf(o), o.place2?.nodePath]),
-  [Code.SetMode]: (o, fd) => call('fchmod', [fd, o.mode]),
+  [Code.Truncate]: (o, { fd }) => call('ftruncate', [fd, o.length]),
+  [Code.Rename]: (o, at) => call('rename', [pathOf(o.place, at), pathOf(o.place2, at)]),
+  [Code.Unlink]: unlinkCall,
+  [Code.Link]: (o, at) => call('link', [pathOf(o.place, at), pathOf(o.place2, at)]),
+  [Code.SetMode]: (o, { fd }) => call('fchmod', [fd, o.mode]),
   [Code.SetOwner]: ownerCall,
-  [Code.ReadLink]: (o) => call('readlink', [pathOf(o), 'buffer'], bytesInto),
+  [Code.ReadLink]: (o, at) => call('readlink', [pathOf(o.place, at), 'buffer'], bytesInto),
   [Code.SetTimes]: timesCall,
-  [Code.ReadEntries]: (o) => call('readdir', [pathOf(o), 'buffer'], namesInto),
-  [Code.MakeDirectory]: (o) => call('mkdir', [pathOf(o), o.mode]),
+  [Code.ReadEntries]: entriesCall,
+  [Code.MakeDirectory]: (o, at) => call('mkdir', [pathOf(o.place, at), o.mode]),
   [Code.MakeLink]: linkCall,
   [Code.Clone]: cloneCall,
 };
@@ -142,13 +194,13 @@ function positionOf(operation: Operation): number | null {
   return operation.offset < 0 ? null : operation.offset;
 }
 
-function pathOf(operation: Operation): unknown {
-  return operation.place?.nodePath;
+function callOf(operation: Operation, descriptors: Descriptors): Call | undefined {
+  if (operation.code === Code.Rename && operation.flags !== 0) return undefined;
+  return CALLS[operation.code]?.(operation, descriptors);
 }
 
-function callOf(operation: Operation, fd: number): Call | undefined {
-  if (operation.code === Code.Rename && operation.flags !== 0) return undefined;
-  return CALLS[operation.code]?.(operation, fd);
+function descriptorsOf({ fd }: Operation, opened: number): Descriptors {
+  return { fd: fd === FD_OPENED_IN_RUN ? opened : fd, opened };
 }
 
 /*
@@ -185,10 +237,11 @@ function answeredHere(operation: Operation, fd: number): number | undefined {
 
 type Waiting = (...values: unknown[]) => unknown;
 
-function perform(operation: Operation, fd: number): number {
-  const here = answeredHere(operation, fd);
+function perform(operation: Operation, opened: number): number {
+  const descriptors = descriptorsOf(operation, opened);
+  const here = answeredHere(operation, descriptors.fd);
   if (here !== undefined) return here;
-  const wanted = callOf(operation, fd);
+  const wanted = callOf(operation, descriptors);
   if (wanted === undefined) return errnoOf('ENOSYS');
   const waits = (fs as unknown as Record<string, Waiting>)[`${wanted.name}Sync`] as Waiting;
   try {
@@ -198,9 +251,10 @@ function perform(operation: Operation, fd: number): number {
   }
 }
 
-function start(operation: Operation, fd: number, done: (result: number) => void): void {
-  const here = answeredHere(operation, fd);
-  const wanted = here === undefined ? callOf(operation, fd) : undefined;
+function start(operation: Operation, opened: number, done: (result: number) => void): void {
+  const descriptors = descriptorsOf(operation, opened);
+  const here = answeredHere(operation, descriptors.fd);
+  const wanted = here === undefined ? callOf(operation, descriptors) : undefined;
   if (wanted === undefined) {
     queueMicrotask(() => done(here ?? errnoOf('ENOSYS')));
     return;
@@ -216,9 +270,12 @@ function start(operation: Operation, fd: number, done: (result: number) => void)
   }
 }
 
-/** `node:fs` as the world: `perform` waits, `start` calls back; both answer >= 0 or -errno. */
+/**
+ * `node:fs` as the world: `perform` waits, `start` calls back; both answer >= 0 or -errno. `opened`
+ * is the descriptor that the run has opened.
+ */
 export const portablePlatform: {
   readonly viewCountMax: number;
-  readonly perform: (operation: Operation, fd: number) => number;
-  readonly start: (operation: Operation, fd: number, done: (result: number) => void) => void;
+  readonly perform: (operation: Operation, opened: number) => number;
+  readonly start: (operation: Operation, opened: number, done: (result: number) => void) => void;
 } = { viewCountMax: 1024, perform, start };

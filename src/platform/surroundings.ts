@@ -1,5 +1,5 @@
 /** Time, chance and the process: the only doors to them. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 
 const NAME_BYTES = 16;
 const POOL_BYTES = 1024;
@@ -54,3 +54,17 @@ export const environment: {
   workingDirectory: () => process.cwd(),
   onWindows: process.platform === 'win32',
 };
+
+function heldThroughProc(): true | string {
+  if (process.platform !== 'linux') return 'node:fs sees names from the working directory alone';
+  if ('permission' in process && process.permission !== undefined) {
+    return 'the permission model knows paths alone';
+  }
+  return statSync('/proc/self/fd', { throwIfNoEntry: false }) ? true : '/proc is not mounted';
+}
+
+/**
+ * Whether `node:fs` can see names from a directory that is held open, or the reason why not: on
+ * Linux, /proc has a path for every descriptor (proc(5)).
+ */
+export const heldDirectories: true | string = heldThroughProc();

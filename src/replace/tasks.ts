@@ -2,7 +2,7 @@
 import type { Steps } from '../engine.js';
 import { assert, type IoError } from '../errors.js';
 import { type Transfer, transferSteps } from '../file.js';
-import { Code, FD_OPENED_IN_RUN, linked, type Operation } from '../platform.js';
+import { FD_OPENED_IN_RUN, linked, type Operation, opensDescriptor } from '../platform.js';
 
 /* What crosses at once is bounded (engine/pool.ts: 32 rows on the calling thread); attributes are
  * not, so a run is cut here. */
@@ -40,7 +40,7 @@ function* settle(task: Task, rest: readonly Task[]): Steps<boolean> {
     if (error !== undefined) throw error;
     return false;
   }
-  if (operation.code === Code.Open) adopt(rest, operation.result);
+  if (opensDescriptor(operation.code)) adopt(rest, operation.result);
   task.done?.();
   return true;
 }

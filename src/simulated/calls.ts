@@ -224,14 +224,18 @@ function lock(world: World, { operation, fd }: Call): number {
   return 0;
 }
 
+/* `d_type` of readdir(3). */
+const ENTRY_KINDS = { file: 8, directory: 4, symlink: 10 };
+
 function readEntries(world: World, { operation, fd }: Call): number {
   const node = world.nodeFor(fd, 'any');
   if (typeof node === 'number') return node;
   if (node.names === undefined) return errnoOf('ENOTDIR');
   const description = world.description(fd) as Description;
-  const all = [...node.names.keys()];
-  operation.names = all.slice(description.position);
-  description.position = all.length;
+  const all = [...node.names].slice(description.position);
+  operation.names = all.map(([name]) => name);
+  operation.kinds = Uint8Array.from(all, ([, number]) => ENTRY_KINDS[world.tree.look(number).kind]);
+  description.position += all.length;
   return 0;
 }
 

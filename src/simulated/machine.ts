@@ -14,6 +14,7 @@ import {
   errnoOf,
   FD_OPENED_IN_RUN,
   Operation,
+  opensDescriptor,
 } from '../platform.js';
 import { failSync, performCall, STRAIGHT, type Twist } from './calls.js';
 import type { Chance } from './chance.js';
@@ -165,7 +166,7 @@ export class Machine implements Engine {
     operation.result = this.#answer(operation, run.opened);
     this.#counters.count(operation);
     this.#note(operation);
-    if (operation.code === Code.Open && operation.result >= 0) run.opened = operation.result;
+    if (opensDescriptor(operation.code) && operation.result >= 0) run.opened = operation.result;
     if (goesOn(operation)) run.at = operation.next;
     else {
       cancelAfter(operation);

@@ -1,5 +1,6 @@
 /** The calls by name: open, stat, rename, link, unlink, links and attributes. */
 import {
+  AT_REMOVEDIR,
   AT_SYMLINK_NOFOLLOW,
   Code,
   errnoOf,
@@ -7,21 +8,27 @@ import {
   OpenFlag,
   type Operation,
   type Place,
+  Resolve,
 } from '../platform.js';
 import type { Call, Handler } from './calls.js';
 import { type Node, SECTOR_BYTES } from './node.js';
-import type { LastPart, Spot } from './tree.js';
+import type { Bounds, LastPart, Spot } from './tree.js';
 import type { World } from './world.js';
 
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
-const REMOVE_DIRECTORY = 0x200;
 const FOLLOW = 0x400;
 const ACCESS_MASK = 3;
 
 function walked(world: World, place: Place | undefined, call: Call, last: LastPart) {
   const isOpened = place?.directory === FD_OPENED_IN_RUN;
-  return world.walk(place, isOpened ? call.opened : (place?.directory ?? -1), last);
+  const start = isOpened ? call.opened : (place?.directory ?? -1);
+  return world.walk(place, start, last, boundsOf(call.operation));
+}
+
+function boundsOf({ code, length }: Operation): Bounds | undefined {
+  if (code !== Code.OpenBeneath) return undefined;
+  return { followsLinks: (length & Resolve.NoLinks) === 0 };
 }
 
 function placed(world: World, call: Call, last: LastPart): Spot | number {
@@ -195,7 +202,7 @@ function unlink(world: World, call: Call): number {
   if (typeof spot === 'number') return spot;
   if (spot.node === 0) return errnoOf('ENOENT');
   const node = world.tree.look(spot.node);
-  const wantsDirectory = (call.operation.flags & REMOVE_DIRECTORY) !== 0;
+  const wantsDirectory = (call.operation.flags & AT_REMOVEDIR) !== 0;
   if (wantsDirectory) {
     if (node.kind !== 'directory') return errnoOf('ENOTDIR');
     if (spot.name === '') return errnoOf('EBUSY');
@@ -297,6 +304,7 @@ function getAttribute(world: World, call: Call): number {
 
 export const namedCalls: Readonly<Partial<Record<Code, Handler>>> = {
   [Code.Open]: open,
+  [Code.OpenBeneath]: open,
   [Code.Stat]: stat,
   [Code.Rename]: rename,
   [Code.Unlink]: unlink,

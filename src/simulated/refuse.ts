@@ -15,6 +15,7 @@ import {
   errnoOf,
   FD_OPENED_IN_RUN,
   Operation,
+  opensDescriptor,
   Place,
 } from '../platform.js';
 
@@ -160,7 +161,7 @@ export class RefusingEngine implements Engine, Fault {
       const copy = copyOf(at, opened);
       if (this.#isPerformed(copy)) this.#inner.perform(copy);
       this.#take(at, copy);
-      if (at.code === Code.Open) opened = at.result;
+      if (opensDescriptor(at.code)) opened = at.result;
       if (goesOn(at)) continue;
       cancelAfter(at);
       return;
@@ -176,7 +177,7 @@ export class RefusingEngine implements Engine, Fault {
     const copy = copyOf(at, opened);
     const settle = (): void => {
       this.#take(at, copy);
-      const nowOpened = at.code === Code.Open ? at.result : opened;
+      const nowOpened = opensDescriptor(at.code) ? at.result : opened;
       if (goesOn(at) && at.next !== undefined) {
         this.#step(at.next, nowOpened, waiter);
         return;
@@ -221,8 +222,9 @@ export class RefusingEngine implements Engine, Fault {
     at.result = copy.result;
     at.stat = copy.stat;
     at.names = copy.names;
+    at.kinds = copy.kinds;
     at.out = copy.out;
-    const opens = at.code === Code.Open || at.code === Code.Duplicate;
+    const opens = opensDescriptor(at.code) || at.code === Code.Duplicate;
     if (opens && at.result >= 0) this.#open.add(at.result);
     if (at.code === Code.Close) this.#open.delete(copy.fd);
   }

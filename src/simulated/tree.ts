@@ -40,6 +40,11 @@ export interface Spot {
   readonly isSlashed: boolean;
 }
 
+/** What a path may not do that is to stay beneath its start, as openat2(2) has it. */
+export interface Bounds {
+  readonly followsLinks: boolean;
+}
+
 export class Tree {
   readonly nodes: Map<number, Node>;
   /** Changes of names since the syncs of their directories, in order. */
@@ -92,9 +97,10 @@ export class Tree {
     return copy;
   }
 
-  /** Follows a path from a directory. Answers a spot or -errno. */
-  walk(start: number, path: string, last: LastPart): Spot | number {
+  /** Follows a path from a directory, or beneath it. Answers a spot or -errno. */
+  walk(start: number, path: string, last: LastPart, bounds?: Bounds): Spot | number {
     if (path === '') return errnoOf('ENOENT');
+    if (bounds !== undefined && path.startsWith('/')) return errnoOf('EXDEV');
     if (path.length > PATH_BYTES_MAX) return errnoOf('ENAMETOOLONG');
     const isSlashed = path.endsWith('/');
     const parts = (last === 'name' ? path.replace(/\/+$/, '') : path).split('/').reverse();
@@ -107,6 +113,7 @@ export class Tree {
       if (directory.names === undefined) return errnoOf('ENOTDIR');
       if (part === '' || part === '.') continue;
       if (part === '..') {
+        if (bounds !== undefined && at === start) return errnoOf('EXDEV');
         at = directory.parent;
         spot = { directory: at, name: '', node: at, isSlashed: false };
         continue;
@@ -120,7 +127,8 @@ export class Tree {
       }
       const node = this.look(number);
       if (node.kind === 'symlink' && (parts.length > 0 || last === 'follow')) {
-        if (++linkCount > LINKS_MAX) return errnoOf('ELOOP');
+        if (++linkCount > LINKS_MAX || bounds?.followsLinks === false) return errnoOf('ELOOP');
+        if (bounds !== undefined && node.target.startsWith('/')) return errnoOf('EXDEV');
         if (node.target.startsWith('/')) at = ROOT;
         parts.push(...node.target.split('/').reverse());
         spot = { directory: at, name: '', node: at, isSlashed: false };

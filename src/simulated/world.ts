@@ -1,7 +1,7 @@
 /** What calls on a simulated disk share: the tree, open files, space, a clock and settings. */
 import { errnoOf, OpenFlag, type Operation, type Place } from '../platform.js';
 import { type Node, SECTOR_BYTES, type Times, type Traits } from './node.js';
-import { type LastPart, ROOT, type Spot, type Tree } from './tree.js';
+import { type Bounds, type LastPart, ROOT, type Spot, type Tree } from './tree.js';
 
 /* No descriptor of the process has such a number: a stray one cannot hit a real file. */
 const DESCRIPTOR_BASE = 1_000_000;
@@ -109,12 +109,17 @@ export class World {
   }
 
   /** Follows a place. `directory` is where a relative one begins, -100 the root. */
-  walk(place: Place | undefined, directory: number, last: LastPart): Spot | number {
+  walk(
+    place: Place | undefined,
+    directory: number,
+    last: LastPart,
+    bounds?: Bounds,
+  ): Spot | number {
     if (place === undefined) return errnoOf('EINVAL');
     const path = nameOf(place);
     const isFree = path.startsWith('/') || directory === WORKING_DIRECTORY;
     const start = isFree ? ROOT : this.start(directory);
-    return start < 0 ? start : this.tree.walk(start, path, last);
+    return start < 0 ? start : this.tree.walk(start, path, last, bounds);
   }
 
   /* ------------------------------------------------------------------------------- space */

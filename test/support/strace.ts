@@ -70,8 +70,21 @@ export async function traceFor(
     t.skip(`strace may not trace here: ${ended.stderr}`);
     return undefined;
   }
-  const made = parseTrace(readFileSync(output, 'utf8'));
+  const made = withHeldPaths(parseTrace(readFileSync(output, 'utf8')));
   return { ...ended, calls: made, counts: countCalls(made) };
+}
+
+/** Shows the directory in place of `/proc/self/fd/N`, by which node:fs sees names from it. */
+export function withHeldPaths(calls: readonly Call[]): Call[] {
+  const paths = new Map<string, string>();
+  return calls.map((call) => {
+    const args = call.args.replace(/\/proc\/self\/fd\/(\d+)/g, (text, fd: string) => {
+      return paths.get(fd) ?? text;
+    });
+    const opened = /^open(at)?$/.test(call.name) ? /"([^"]*)"/.exec(args)?.[1] : undefined;
+    if (opened !== undefined && (call.result ?? -1) >= 0) paths.set(String(call.result), opened);
+    return { ...call, args };
+  });
 }
 
 /** The calls that began between two marks, the marks left out. */
