@@ -1,0 +1,101 @@
+/** A workload of everything that is promised to survive, by every engine and face. */
+import { closeSync, fsyncSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openFile, replaceFile, replaceFileSync, writeFileAtomic } from 'holdfast';
+import { contentOf } from '../replace/content.js';
+import { engineHere, engineWords, pieces } from '../replace/worlds.js';
+import { beginOf, doneOf, type Entry, recordOf } from './ledger.js';
+import type { Site } from './rig.js';
+
+export interface Input {
+  readonly rounds: number;
+}
+
+type Put = (path: string, turn: number, ifAbsent: boolean) => unknown;
+
+function waysToPut(): Put[] {
+  const ways: Put[] = [(path, turn) => writeFileAtomic(path, contentOf(turn))];
+  for (const word of engineWords) {
+    const engine = engineHere(word);
+    if (typeof engine === 'string') continue;
+    ways.push(
+      (path, turn, ifAbsent) => replaceFile(path, contentOf(turn), { engine, ifAbsent }),
+      (path, turn, ifAbsent) => replaceFileSync(path, contentOf(turn), { engine, ifAbsent }),
+      (path, turn, ifAbsent) => replaceFile(path, pieces(contentOf(turn)), { engine, ifAbsent }),
+    );
+  }
+  return ways;
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  fsyncSync(fd);
+  closeSync(fd);
+}
+
+/** Somebody else who syncs a file now and then, which commits what others have left undone. */
+function meddler(path: string): () => Promise<void> {
+  let goesOn = true;
+  const work = async (): Promise<void> => {
+    const file = await open(path, 'w');
+    while (goesOn) {
+      await file.write('x');
+      await file.sync();
+      await new Promise((resolve) => setTimeout(resolve, 3));
+    }
+    await file.close();
+  };
+  const done = work();
+  return () => {
+    goesOn = false;
+    return done;
+  };
+}
+
+export async function work({ path, input, mark }: Site): Promise<void> {
+  const { rounds } = input as Input;
+  const at = (name: string): string => join(path, name);
+  const marked = async (entry: Entry, turn: number, run: () => unknown): Promise<void> => {
+    mark(beginOf(entry, turn));
+    await run();
+    mark(doneOf(entry, turn));
+  };
+  for (const name of ['real', 'links', 'made']) mkdirSync(at(name));
+  symlinkSync('../real/state', at('links/state'));
+  for (const name of ['', 'real', 'links', 'made']) syncDirectory(at(name));
+  const log = await openFile(at('log'), { access: 'append', create: true });
+  const inPlace = await openFile(at('in-place'), { access: 'write', create: true, sync: 'data' });
+  syncDirectory(path);
+  const stop = meddler(at('meddler'));
+  mark('start');
+  const ways = waysToPut();
+  for (let turn = 0; turn < rounds; turn++) {
+    const put = ways[turn % ways.length] as Put;
+    await marked({ how: 'replace', name: 'state' }, turn, () => put(at('state'), turn, false));
+    const fresh = `fresh-${turn}`;
+    await marked({ how: 'replace', name: fresh }, turn, () => put(at(fresh), turn, turn % 2 > 0));
+    const linked = { how: 'replace', name: 'real/state' } as const;
+    await marked(linked, turn, () => put(at('links/state'), turn, false));
+    await marked({ how: 'append', name: 'log' }, turn, async () => {
+      await log.append(recordOf(turn));
+      await log.syncData();
+    });
+    await marked({ how: 'write', name: 'in-place' }, turn, async () => {
+      const content = contentOf(turn);
+      await inPlace.truncate(0);
+      await inPlace.writeAt(content, 0);
+    });
+    await marked({ how: 'write', name: `made/${turn}` }, turn, async () => {
+      const file = await openFile(at(`made/${turn}`), { access: 'write', create: 'exclusive' });
+      await file.writeAt(contentOf(turn), 0);
+      await file.sync();
+      await file.close();
+      syncDirectory(at('made'));
+    });
+  }
+  mark('end');
+  await stop();
+  await log.close();
+  await inPlace.close();
+}
