@@ -65,8 +65,8 @@ const wrong = (name: string): Workload => ({
  */
 const harmless: Readonly<Record<string, readonly DiskKind[]>> = {
   /*
-   * Since Linux 6.4 the sync of any directory of an ext4 commits the whole journal: fs/ext4/fsync.c,
-   * ext4_fsync_journal, calls ext4_force_commit for everything that is no regular file.
+   * Since Linux 6.4 the sync of any directory of an ext4 commits the whole journal: in
+   * fs/ext4/fsync.c ext4_fsync_journal calls ext4_force_commit for all but regular files.
    */
   'the directory of the link is synced, not the one it leads to': ['ext4'],
 };

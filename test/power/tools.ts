@@ -1,7 +1,7 @@
 /**
  * What the rig stands on: a home in memory, the two programs in C, and children that are told
- * things by the line. Nothing outlives the test: the programs unmount when their stdin ends, which it does
- * however the test ends, and what is left all the same the next run removes.
+ * things by the line. Nothing outlives the test: the programs unmount when their stdin ends, which
+ * it does however the test ends; what is left all the same the next run removes.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
