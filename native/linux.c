@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
@@ -184,6 +185,40 @@ int64_t sys_set_times_at(int directory, const char *path,
 int64_t sys_set_status_flags(int fd, int flags) { ANSWER(fcntl(fd, F_SETFL, flags)); }
 
 int64_t sys_lock(int fd, int operation) { ANSWER(flock(fd, operation)); }
+
+/* Open file description locks, kernel 3.15: F_OFD_SETLK never waits; l_pid has to be 0. */
+static struct flock range_lock(int type, double offset, double length) {
+  return (struct flock){
+      .l_type = (short)type,
+      .l_whence = SEEK_SET,
+      .l_start = (off_t)offset,
+      .l_len = (off_t)length,
+  };
+}
+
+int64_t sys_set_lock(int fd, int type, double offset, double length) {
+  struct flock lock = range_lock(type, offset, length);
+  ANSWER(fcntl(fd, F_OFD_SETLK, &lock));
+}
+
+int64_t sys_get_lock(int fd, int type, double offset, double length, int64_t out[4]) {
+  struct flock lock = range_lock(type, offset, length);
+  int64_t answer;
+  RETRIED(answer, fcntl(fd, F_OFD_GETLK, &lock));
+  if (answer < 0) return -errno;
+  out[0] = lock.l_type;
+  out[1] = lock.l_start;
+  out[2] = lock.l_len;
+  out[3] = lock.l_pid;
+  return 0;
+}
+
+int64_t sys_volume_type(int fd) {
+  struct statfs volume;
+  int64_t answer;
+  RETRIED(answer, fstatfs(fd, &volume));
+  return answer < 0 ? -errno : (int64_t)(uint32_t)volume.f_type;
+}
 
 int64_t sys_read_entries(int fd, void *out, size_t capacity) {
   ANSWER(syscall(SYS_getdents64, fd, out, capacity));

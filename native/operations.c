@@ -111,6 +111,10 @@ static int64_t perform_on_descriptor(const struct row *row, int fd, int fd2) {
       return sys_duplicate(fd);
     case ROW_LOCK:
       return sys_lock(fd, row->flags);
+    case ROW_SET_LOCK:
+      return sys_set_lock(fd, row->flags, row->offset, row->length);
+    case ROW_VOLUME_TYPE:
+      return sys_volume_type(fd);
     case ROW_ALLOCATE:
       return sys_allocate(fd, row->flags, row->offset, row->length);
     case ROW_ADVISE:
@@ -139,6 +143,9 @@ static int64_t perform_with_view(const struct operation *operation, int fd) {
       return sys_read_entries(fd, view->iov_base, view->iov_len);
     case ROW_LIST_ATTRIBUTES:
       return sys_list_attributes_of(fd, view->iov_base, view->iov_len);
+    case ROW_GET_LOCK:
+      if (view->iov_len < 32) return -EINVAL;
+      return sys_get_lock(fd, row->flags, row->offset, row->length, view->iov_base);
     case ROW_STAT:
       /* AT_EMPTY_PATH: the descriptor itself. */
       if (view->iov_len < 256) return -EINVAL;
@@ -183,6 +190,10 @@ void run_operations(const struct operation *operations, uint32_t count, int64_t 
 
 int run_now(const struct operation *operations, uint32_t count, int64_t *results) {
   const struct row *row = &operations[0].row;
+  if (count == 1 && row->code == ROW_SET_LOCK) {
+    *results = perform_on_descriptor(row, row->fd, row->fd2);
+    return 1;
+  }
   if (count != 1 || row->code != ROW_READ || row->offset < 0 || row->view_count == 0) return 0;
   *results = sys_read_now(row->fd, operations[0].views, row->view_count, row->offset);
   return *results >= 0;

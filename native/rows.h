@@ -50,6 +50,9 @@ enum row_code {
   ROW_CLONE = 31,
   ROW_COPY_RANGE = 32,
   ROW_OPEN_BENEATH = 33,
+  ROW_SET_LOCK = 34,
+  ROW_GET_LOCK = 35,
+  ROW_VOLUME_TYPE = 36,
   ROW_CODE_COUNT
 };
 
@@ -57,7 +60,8 @@ enum row_code {
 #define TRANSFER_IS_VECTORED 1 /* the vectored call even for one view */
 #define TRANSFER_APPENDS 2     /* at the end of the file, wherever that is by then */
 
-/* `marks`. ROW_TRIES_NOW: done by the thread that submits it, where the page cache has it all. */
+/* `marks`. ROW_TRIES_NOW: done by the thread that submits it, a ROW_READ where the page cache has
+ * it all, a ROW_SET_LOCK always. */
 #define ROW_LINKED 1
 #define ROW_TRIES_NOW 2
 
@@ -94,7 +98,7 @@ int64_t perform_transfer(const struct operation *operation);
 
 /*
  * Performs a run on the calling thread if it waits for nothing: one ROW_READ of what the page cache
- * has. Answers 0 when it does not; nothing has happened then.
+ * has, or one ROW_SET_LOCK. Answers 0 when it does not; nothing has happened then.
  */
 int run_now(const struct operation *operations, uint32_t count, int64_t *results);
 

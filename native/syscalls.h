@@ -45,6 +45,9 @@ int64_t sys_set_times_at(int directory, const char *path,
                          const int64_t seconds_and_nanoseconds[4]);
 int64_t sys_set_status_flags(int fd, int flags);
 int64_t sys_lock(int fd, int operation);
+int64_t sys_set_lock(int fd, int type, double offset, double length);
+int64_t sys_get_lock(int fd, int type, double offset, double length, int64_t out[4]);
+int64_t sys_volume_type(int fd);
 int64_t sys_read_entries(int fd, void *out, size_t capacity);
 int64_t sys_allocate(int fd, int mode, double offset, double length);
 int64_t sys_advise(int fd, double offset, double length, int advice);

@@ -105,6 +105,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EOVERFLOW: means('too-large', Status.InvalidArgument, 'a value does not fit'),
   ENAMETOOLONG: means('invalid', Status.InvalidArgument, 'the name is too long'),
   EILSEQ: means('invalid', Status.InvalidArgument, 'the name is not valid there'),
+  ENOLCK: means('limit', Status.NoResources, 'the system has no more locks'),
+  EDEADLK: means('busy', Status.NoResources, 'each would wait for the other'),
   EMLINK: means('limit', Status.NoResources, 'the file has too many links'),
   EBADF: means('closed', Status.InvalidArgument, 'the descriptor is not open for this'),
   ETIMEDOUT: means('timeout', Status.Timeout, 'the time is up'),
@@ -112,6 +114,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ERANGE: means('invalid', Status.InvalidArgument, 'the value does not fit'),
   ERR_WRONG_TYPE: means('wrong-type', Status.NotApplicable, 'it is not a regular file'),
   ERR_BUFFER_CHANGED: means('invalid', Status.InvalidArgument, 'a view changed its length'),
+  ERR_LOCK_RELEASED: means('closed', Status.InvalidArgument, 'the lock was released'),
   ERR_LEASE_RELEASED: means('closed', Status.InvalidArgument, 'the lease was released'),
 };
 

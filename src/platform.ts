@@ -28,7 +28,11 @@ export {
   GET_POSITION,
   kindOf,
   LOCK_EXCLUSIVE_NOW,
+  LOCK_NONE,
+  LOCK_SHARED_NOW,
+  locksHere,
   OpenFlag,
+  RangeLock,
   RENAME_NOREPLACE,
   Resolve,
   SEEK_DATA,
@@ -51,6 +55,7 @@ export {
   Operation,
   opensDescriptor,
 } from './platform/operation.js';
+export { holdersInTable, type ProcessState, processState } from './platform/owners.js';
 export { type PathLike, Place, placeOf } from './platform/paths.js';
 export { portablePlatform } from './platform/portable.js';
 export {
@@ -69,4 +74,11 @@ export {
   volumeSizes,
 } from './platform/probing.js';
 export type { FileKind, FileStat } from './platform/stat.js';
-export { environment, now, randomName } from './platform/surroundings.js';
+export {
+  chance,
+  environment,
+  now,
+  randomName,
+  sleep,
+  startTimer,
+} from './platform/surroundings.js';

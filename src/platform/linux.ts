@@ -15,6 +15,36 @@ export const Resolve: Readonly<Record<'NoMagicLinks' | 'NoLinks' | 'Beneath', nu
   NoLinks: 4,
   Beneath: 8,
 };
+/** flock(2): LOCK_SH | LOCK_NB, and LOCK_UN. */
+export const LOCK_SHARED_NOW = 5;
+export const LOCK_NONE = 8;
+/** `flags` of SetLock and GetLock: fcntl(2). */
+export const RangeLock: Readonly<Record<'Shared' | 'Exclusive' | 'None', number>> = {
+  Shared: 0,
+  Exclusive: 1,
+  None: 2,
+};
+
+/**
+ * File systems whose locks are kept by this kernel alone, by the number statfs(2) tells: those
+ * without a `lock` of their own in struct file_operations (Linux 6.18). NFS, SMB and FUSE ask
+ * elsewhere.
+ */
+const LOCKS_HERE: ReadonlySet<number> = new Set([
+  0xef53, // ext2, ext3, ext4
+  0x58465342, // xfs
+  0x9123683e, // btrfs
+  0x01021994, // tmpfs
+  0xf2f52010, // f2fs
+  0x794c7630, // overlayfs
+  0x2fc12fc1, // zfs
+]);
+
+/** Whether setting a lock on such a volume asks nobody but this kernel. */
+export function locksHere(volumeType: number): boolean {
+  return LOCKS_HERE.has(volumeType);
+}
+
 /** lseek(2): SEEK_CUR. */
 export const GET_POSITION = 1;
 /** lseek(2): the next byte that is not in a hole, and the next hole; kernel 3.1. */

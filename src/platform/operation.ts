@@ -38,6 +38,9 @@ export const Code = {
   Clone: 31,
   CopyRange: 32,
   OpenBeneath: 33,
+  SetLock: 34,
+  GetLock: 35,
+  VolumeType: 36,
 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
@@ -76,6 +79,9 @@ const NAMES: readonly string[] = [
   'ioctl(FICLONE)',
   'copy_file_range',
   'openat2',
+  'fcntl(F_OFD_SETLK)',
+  'fcntl(F_OFD_GETLK)',
+  'fstatfs',
 ];
 
 /** The name Node's errors give the system call of a code. */
@@ -112,7 +118,7 @@ export class Operation {
    * it leads, ending in NUL.
    */
   payload: Uint8Array | Uint8Array[] | undefined = undefined;
-  /** Where the answer goes for Stat, ReadLink, ListAttributes, GetAttribute, ReadEntries. */
+  /** Where the answer goes: Stat, ReadLink, ListAttributes, GetAttribute, ReadEntries, GetLock. */
   out: Uint8Array | undefined = undefined;
   place: Place | undefined = undefined;
   place2: Place | undefined = undefined;
@@ -120,8 +126,8 @@ export class Operation {
   attribute = '';
   next: Operation | undefined = undefined;
   /**
-   * On a Read: done by the thread that submits it where that waits for nothing, since the page
-   * cache has what it asks for.
+   * Done by the thread that submits it: a Read where that waits for nothing, since the page cache
+   * has what it asks for; a SetLock always, so it is for file systems that ask no server.
    */
   triesNow = false;
   /** Cleans up: an abort does not keep it from running. */

@@ -1,5 +1,6 @@
 /** Time, chance and the process: the only doors to them. */
 import { readFileSync, statSync } from 'node:fs';
+import { hostname } from 'node:os';
 
 const NAME_BYTES = 16;
 const POOL_BYTES = 1024;
@@ -25,6 +26,25 @@ export function now(): number {
   return performance.timeOrigin + performance.now();
 }
 
+/** A number from 0 to less than 1 that anybody may foresee. */
+export function chance(): number {
+  return Math.random();
+}
+
+/** Calls back after so many milliseconds; answers what calls that off. Keeps the process alive. */
+export function startTimer(milliseconds: number, run: () => void): () => void {
+  const timer = setTimeout(run, milliseconds);
+  return () => clearTimeout(timer);
+}
+
+let sleeping: Int32Array | undefined;
+
+/** Stops the calling thread for so many milliseconds. */
+export function sleep(milliseconds: number): void {
+  sleeping ??= new Int32Array(new SharedArrayBuffer(4));
+  Atomics.wait(sleeping, 0, 0, milliseconds);
+}
+
 /*
  * process.umask() without an argument sets the mask to 0 for a moment, for every thread
  * (nodejs.org, DEP0139); Linux shows it without touching it (man 5 proc, status).
@@ -45,6 +65,8 @@ export const environment: {
   readonly modeMask: () => number;
   readonly workingDirectory: () => string;
   readonly onWindows: boolean;
+  readonly processNumber: number;
+  readonly hostName: () => string;
 } = {
   get forcedEngine(): string | undefined {
     /* Set to nothing is not set. */
@@ -53,6 +75,8 @@ export const environment: {
   modeMask,
   workingDirectory: () => process.cwd(),
   onWindows: process.platform === 'win32',
+  processNumber: process.pid,
+  hostName: hostname,
 };
 
 function heldThroughProc(): true | string {

@@ -1,0 +1,74 @@
+/** Which processes hold locks, as Linux shows it: for messages, never for decisions. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { now } from './surroundings.js';
+
+export interface ProcessState {
+  /** The first 15 bytes of its name. */
+  readonly program: string;
+  /** Stopped by a signal, or by whoever traces it. */
+  readonly isStopped: boolean;
+}
+
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return undefined;
+  }
+}
+
+function namesIn(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+/** What a process is doing; `undefined` for one that cannot be seen from here (proc(5), stat). */
+export function processState(pid: number): ProcessState | undefined {
+  const text = textOf(`/proc/${pid}/stat`);
+  const [, program, state] = /^\d+ \((.*)\) (\S)/s.exec(text ?? '') ?? [];
+  /* Z and X have ended: what they held is given up. */
+  if (program === undefined || state === 'Z' || state === 'X') return undefined;
+  return { program, isStopped: state === 'T' || state === 't' };
+}
+
+function isSameFile(path: string, device: bigint, inode: bigint): boolean {
+  try {
+    const stat = statSync(path, { bigint: true });
+    return stat.dev === device && stat.ino === inode;
+  } catch {
+    return false;
+  }
+}
+
+/*
+ * The lock of an open file description names no process (l_pid and /proc/locks say -1), but the
+ * kernel shows it beside each descriptor: proc(5), fdinfo. The device it shows there is not the one
+ * of stat(2) on btrfs, so the file itself is looked at.
+ */
+function holdsLock(pid: string, device: bigint, inode: bigint): boolean {
+  const shown = `:${inode} `;
+  return namesIn(`/proc/${pid}/fdinfo`).some((fd) => {
+    const text = textOf(`/proc/${pid}/fdinfo/${fd}`);
+    const line = text?.indexOf('lock:') ?? -1;
+    if (line < 0 || text?.indexOf(shown, line) === -1) return false;
+    return isSameFile(`/proc/${pid}/fd/${fd}`, device, inode);
+  });
+}
+
+/**
+ * The processes that hold a lock of a file, as far as this one may look into others and finds them
+ * within `milliseconds`: the thread is kept that long at most.
+ */
+export function holdersInTable(device: bigint, inode: bigint, milliseconds: number): number[] {
+  const endMs = now() + milliseconds;
+  const found: number[] = [];
+  for (const pid of namesIn('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    if (now() > endMs) break;
+    if (holdsLock(pid, device, inode)) found.push(Number(pid));
+  }
+  return found;
+}
