@@ -14,7 +14,17 @@ import type { Engine, EngineName, EngineStats, Waiter } from './engine/contract.
 import { PoolEngine } from './engine/pool.js';
 import { PortableEngine } from './engine/portable.js';
 import { interruption, invalidType, invalidValue, outOfRange } from './errors.js';
-import { capabilitiesOf, environment, loadAddon, type Operation } from './platform.js';
+import {
+  Code,
+  capabilitiesOf,
+  chance,
+  environment,
+  loadAddon,
+  now,
+  Operation,
+  sleep,
+  startTimer,
+} from './platform.js';
 
 export { Counters, cancelAfter, goesOn, isTransfer } from './engine/contract.js';
 export type { Engine, EngineName, EngineStats, Waiter };
@@ -140,12 +150,74 @@ export function engineOf(engine: Engine | undefined): Engine {
 /** What a door does, run by run: yields the head of each, finds the results in it. */
 export type Steps<T> = Generator<Operation, T, void>;
 
+/** Yielded by steps in place of a run: they go on when it is over. Nothing is asked meanwhile. */
+export class Pause extends Operation {
+  readonly milliseconds: number;
+  /**
+   * Set where something else in this process has to happen first. The calling thread cannot wait
+   * for that: its steps are thrown this.
+   */
+  readonly refusal: (() => Error) | undefined;
+  #end: (() => void) | undefined;
+  #isOver = false;
+
+  /** `milliseconds` may be infinite where there is a `refusal`. */
+  constructor(milliseconds: number, refusal?: () => Error) {
+    super(Code.Nop);
+    this.milliseconds = milliseconds;
+    this.refusal = refusal;
+  }
+
+  /** Ends it before its time. */
+  wake(): void {
+    this.#isOver = true;
+    this.#end?.();
+  }
+
+  /** For whoever drives the steps: what to do at the end, once, never from inside this call. */
+  begin(end: () => void): void {
+    this.#end = () => {
+      this.#end = undefined;
+      queueMicrotask(end);
+    };
+    if (this.#isOver) this.#end();
+  }
+}
+
+function isPause(run: Operation): run is Pause {
+  return run.code === Code.Nop && run instanceof Pause;
+}
+
+function afterPauseSync<T>(engine: Engine, steps: Steps<T>, pause: Pause) {
+  if (pause.refusal !== undefined) return steps.throw(pause.refusal());
+  if (engine.pause === undefined) sleep(pause.milliseconds);
+  else engine.pause(pause.milliseconds);
+  return steps.next();
+}
+
 /** Drives steps on the calling thread. */
 export function driveSync<T>(engine: Engine, steps: Steps<T>): T {
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done === true) return step.value;
+  let step = steps.next();
+  while (step.done !== true) {
+    if (isPause(step.value)) {
+      step = afterPauseSync(engine, steps, step.value);
+      continue;
+    }
     engine.perform(step.value);
+    step = steps.next();
   }
+  return step.value;
+}
+
+/** Milliseconds since 1970 in the world of an engine. */
+export function clockOf(engine: Engine): number {
+  return engine.now === undefined ? now() : engine.now();
+}
+
+/** A number from 0 to less than 1, from the chance of an engine's world. */
+export function chanceOf(engine: Engine): number {
+  if (engine.randomName === undefined) return chance();
+  return Number.parseInt(engine.randomName().slice(0, 8), 16) / 2 ** 32;
 }
 
 /** What stops steps between two runs. An `AbortSignal` is one. */
@@ -178,6 +250,24 @@ export function drive<T>(
   });
 }
 
+/* One listener for a signal, whatever waits: Node warns of a leak at the eleventh. */
+const woken = new WeakMap<AbortSignal, Set<() => void>>();
+
+function atAbort(signal: AbortSignal, wake: () => void): () => void {
+  let all = woken.get(signal);
+  if (all === undefined) {
+    const made = new Set<() => void>();
+    const wakeAll = (): void => {
+      for (const one of made) one();
+    };
+    signal.addEventListener('abort', wakeAll, { once: true });
+    woken.set(signal, made);
+    all = made;
+  }
+  const these = all.add(wake);
+  return () => these.delete(wake);
+}
+
 interface Outcome<T> {
   readonly signal: Interrupt | undefined;
   readonly onEnd: (() => void) | undefined;
@@ -201,7 +291,8 @@ class Drive<T> implements Waiter {
     try {
       const step = this.#next();
       if (step.done !== true) {
-        this.#engine.submit(step.value, this);
+        if (isPause(step.value)) this.#pause(step.value);
+        else this.#engine.submit(step.value, this);
         return;
       }
       this.#outcome.onEnd?.();
@@ -216,6 +307,23 @@ class Drive<T> implements Waiter {
   fail(error: unknown): void {
     this.#outcome.onEnd?.();
     this.#outcome.reject(error);
+  }
+
+  /* A signal ends a pause; what it means is looked at as between any two runs. */
+  #pause(pause: Pause): void {
+    const { signal } = this.#outcome;
+    const { milliseconds } = pause;
+    const wake = (): void => pause.wake();
+    const forget = signal instanceof AbortSignal ? atAbort(signal, wake) : undefined;
+    const isOwnTime = this.#engine.pause !== undefined;
+    const isEndless = milliseconds === Number.POSITIVE_INFINITY;
+    if (isOwnTime && !isEndless) this.#engine.pause?.(milliseconds);
+    const stop = isEndless ? undefined : startTimer(isOwnTime ? 0 : milliseconds, wake);
+    pause.begin(() => {
+      stop?.();
+      forget?.();
+      this.settle();
+    });
   }
 
   /* What has happened is looked at before an abort is: it stops the next run, not the last. */

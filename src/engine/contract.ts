@@ -46,6 +46,8 @@ export interface Engine {
   stats(): EngineStats;
   /** Milliseconds since 1970, where this engine's world has a time of its own. */
   now?(): number;
+  /** Lets time pass, where this engine's world has a time of its own. */
+  pause?(milliseconds: number): void;
   /** As `randomName` of the platform, where this engine's world has a chance of its own. */
   randomName?(): string;
 }

@@ -118,6 +118,7 @@ export class RefusingEngine implements Engine, Fault {
   readonly capabilities: Capabilities;
   readonly performTransfer?: NonNullable<Engine['performTransfer']>;
   readonly now?: NonNullable<Engine['now']>;
+  readonly pause?: NonNullable<Engine['pause']>;
   readonly randomName?: NonNullable<Engine['randomName']>;
   readonly #inner: Engine;
   readonly #rule: Rule;
@@ -132,6 +133,7 @@ export class RefusingEngine implements Engine, Fault {
     this.capabilities = inner.capabilities;
     if (inner.performTransfer !== undefined) this.performTransfer = this.#performTransfer;
     if (inner.now !== undefined) this.now = () => inner.now?.() as number;
+    if (inner.pause !== undefined) this.pause = (milliseconds) => inner.pause?.(milliseconds);
     if (inner.randomName !== undefined) this.randomName = () => inner.randomName?.() as string;
   }
 
