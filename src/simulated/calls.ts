@@ -8,6 +8,7 @@ import {
   SEEK_DATA,
   SEEK_HOLE,
 } from '../platform.js';
+import { getLock, setLock } from './locks.js';
 import { found, namedCalls } from './named.js';
 import { type Lie, type Node, SECTOR_BYTES, type Times } from './node.js';
 import { type Description, viewsOf, type World } from './world.js';
@@ -349,6 +350,9 @@ function onDescription(answer: (description: Description, operation: Operation) 
   };
 }
 
+/* That of ext4, statfs(2). */
+const VOLUME_TYPE = 0xef53;
+
 const HANDLERS: Readonly<Partial<Record<Code, Handler>>> = {
   ...namedCalls,
   [Code.Nop]: () => 0,
@@ -370,6 +374,9 @@ const HANDLERS: Readonly<Partial<Record<Code, Handler>>> = {
   }),
   [Code.GetStatusFlags]: onDescription(({ flags }) => flags),
   [Code.Lock]: lock,
+  [Code.SetLock]: setLock,
+  [Code.GetLock]: getLock,
+  [Code.VolumeType]: onDescription(() => VOLUME_TYPE),
   [Code.ReadEntries]: readEntries,
   [Code.Allocate]: allocate,
   [Code.Advise]: onDescription(() => 0),

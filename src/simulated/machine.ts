@@ -102,6 +102,11 @@ export class Machine implements Engine {
     return this.#world.nowMs;
   }
 
+  /** Nobody waits: the clock moves. */
+  pause(milliseconds: number): void {
+    this.#world.nowMs += milliseconds;
+  }
+
   /** 32 hexadecimal digits, the same for the same seed. */
   randomName(): string {
     const digit = (): string => this.#settings.chance.next().toString(16).padStart(8, '0');

@@ -87,6 +87,7 @@ function open(world: World, call: Call): number {
     position: 0,
     descriptorCount: 0,
     lock: undefined,
+    ranges: [],
   });
   /* Linux cuts a file that is opened for reading, too. */
   if (fd >= 0 && (flags & OpenFlag.Truncate) !== 0 && node.cache.size > 0)

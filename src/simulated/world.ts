@@ -14,6 +14,15 @@ export interface Description {
   position: number;
   descriptorCount: number;
   lock: 'shared' | 'exclusive' | undefined;
+  /** Locks of ranges; those of one description do not overlap. */
+  ranges: readonly LockedRange[];
+}
+
+/** Bytes from `start` to before `end`, which is infinite for a lock to the end of the file. */
+export interface LockedRange {
+  readonly start: number;
+  readonly end: number;
+  readonly isExclusive: boolean;
 }
 
 export interface WorldSettings {
