@@ -30,7 +30,9 @@ import type { TransferCode } from './file/core.js';
 import { AlignmentError, besideSteps, checkAligned } from './file/direct.js';
 import type { FileExplanation } from './file/explain.js';
 import { type FromFdOptions, fromFdSteps } from './file/foreign.js';
+import { LockHeldError, type LockOwner } from './file/holder.js';
 import { Latch } from './file/latch.js';
+import { Lock } from './file/lock.js';
 import { heldSequence } from './file/memory.js';
 import { readSteps, writeSteps } from './file/moves.js';
 import {
@@ -53,6 +55,14 @@ import type {
 } from './file/space.js';
 import { type Alignment, type Target, Transfer, transferSteps } from './file/transfer.js';
 import { readAllSteps } from './file/whole.js';
+import type {
+  LockChangeOptions,
+  LockKindOptions,
+  LockOptions,
+  LockPrimitive,
+  LockWaitOptions,
+  TryLockOptions,
+} from './file/wish.js';
 import { Code, type FileStat, Operation, type PathLike, placeOf } from './platform.js';
 
 export type {
@@ -66,10 +76,17 @@ export type {
   FromFdOptions,
   HintOptions,
   HintReport,
+  LockChangeOptions,
+  LockKindOptions,
+  LockOptions,
+  LockOwner,
+  LockPrimitive,
+  LockWaitOptions,
   PathLike,
   SeekOrigin,
   SpaceReport,
   Target,
+  TryLockOptions,
   WriteLifetime,
 };
 export {
@@ -78,6 +95,8 @@ export {
   closing,
   heldSequence,
   Latch,
+  Lock,
+  LockHeldError,
   modeOf,
   openSteps,
   settingsOf,

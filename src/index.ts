@@ -49,6 +49,14 @@ export {
   type FromFdOptions,
   type HintOptions,
   type HintReport,
+  Lock,
+  type LockChangeOptions,
+  LockHeldError,
+  type LockKindOptions,
+  type LockOptions,
+  type LockOwner,
+  type LockPrimitive,
+  type LockWaitOptions,
   OpenFile,
   type OpenOptions,
   openFile,
@@ -57,6 +65,7 @@ export {
   type SeekOrigin,
   type SpaceReport,
   type SyncReport,
+  type TryLockOptions,
   type WriteLifetime,
 } from './file.js';
 export {

@@ -7,6 +7,7 @@ import {
   driveSync,
   type Engine,
   type EngineStats,
+  type Interrupt,
   type MemoryMode,
   memoryModeOf,
   Turns,
@@ -124,6 +125,7 @@ export abstract class FileCore implements Target {
       return;
     }
     this.#isClosing = true;
+    this.closing();
     this.#closed = Promise.resolve();
     driveSync(this.engine, this.#closeSteps());
   }
@@ -147,7 +149,7 @@ export abstract class FileCore implements Target {
   }
 
   protected now<T>(steps: () => Steps<T>): T {
-    this.#checkUsable('use the file');
+    this.checkUsable('use the file');
     return driveSync(this.engine, steps());
   }
 
@@ -157,7 +159,7 @@ export abstract class FileCore implements Target {
     turn?: Turn,
   ): Promise<T> {
     try {
-      this.#checkUsable('use the file');
+      this.checkUsable('use the file');
       const signal = signalOf(options);
       const steps = make(memoryModeOf(options?.memory, 'options.memory', this.#memory));
       this.#underWay++;
@@ -167,6 +169,22 @@ export abstract class FileCore implements Target {
       return Promise.reject(error);
     }
   }
+
+  /* Work whose conditions are its own; the close waits for it. */
+  protected begun<T>(steps: Steps<T>, signal: Interrupt | undefined): Promise<T> {
+    this.#underWay++;
+    return drive(this.engine, steps, signal, this.#onEnd);
+  }
+
+  protected done<T>(steps: Steps<T>): T {
+    return driveSync(this.engine, steps);
+  }
+
+  /** A close was asked for: whoever waits for something else is to stop. */
+  protected abstract closing(): void;
+
+  /** What has to be done before the descriptor is closed. */
+  protected abstract lastSteps(): Steps<void>;
 
   /* The calling thread cannot wait for its turn. */
   protected nowInTurn<T>(turn: Turn, make: () => Steps<T>): T {
@@ -193,7 +211,7 @@ export abstract class FileCore implements Target {
     if (this.#underWay === 0) this.#whenIdle?.();
   };
 
-  #checkUsable(action: string): void {
+  protected checkUsable(action: string): void {
     if (this.#isClosing) {
       const words = 'the file is closed';
       throw new IoError({ action, path: this.path, code: 'EBADF', kind: 'closed', words });
@@ -203,6 +221,7 @@ export abstract class FileCore implements Target {
 
   async #closeWhenIdle(): Promise<void> {
     this.#isClosing = true;
+    this.closing();
     if (this.#underWay > 0) {
       await new Promise<void>((resolve) => {
         this.#whenIdle = resolve;
@@ -212,6 +231,7 @@ export abstract class FileCore implements Target {
   }
 
   *#closeSteps(): Steps<void> {
+    yield* this.lastSteps();
     const close = closing(this.#fd);
     this.#fd = -1;
     if (!this.#parts.isOwned) return;

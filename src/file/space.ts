@@ -6,7 +6,7 @@ import type { Steps } from '../engine.js';
 import { type ErrorKind, IoError, invalidValue, trueOrFalse } from '../errors.js';
 import { Advice, AllocateMode, Code, errnoOf, Operation, refusal } from '../platform.js';
 import { callSteps, sizeSteps } from './call.js';
-import { FileCore } from './core.js';
+import { LockableFile } from './lockable.js';
 import { writeSteps } from './moves.js';
 import type { CallOptions } from './options.js';
 import type { Target } from './transfer.js';
@@ -168,7 +168,7 @@ function* hintSteps(file: Target, hint: Operation, strict: boolean): Steps<HintR
 }
 
 /** Space and hints of an open file. */
-export abstract class SpaceFile extends FileCore {
+export abstract class SpaceFile extends LockableFile {
   /**
    * Reserves blocks, so that later writes there find room; extends the file unless told otherwise.
    *

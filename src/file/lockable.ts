@@ -1,0 +1,138 @@
+/** The locks of an open file. */
+import type { Steps } from '../engine.js';
+import { Code, type FileStat, linked, locksHere, Operation } from '../platform.js';
+import { callSteps } from './call.js';
+import type { Claim } from './claims.js';
+import { FileCore } from './core.js';
+import { acquireSteps, type Identity, Lock, type LockHome, lockError } from './lock.js';
+import type { Target } from './transfer.js';
+import { type LockOptions, type TryLockOptions, type Wish, wishOf } from './wish.js';
+
+/** An open file that can be locked against other processes, and others in this one. */
+export abstract class LockableFile extends FileCore implements LockHome {
+  readonly locks: Set<Lock> = new Set();
+  readonly waiting: Set<Claim> = new Set();
+  #identity: Identity | undefined;
+  #identifying: Promise<Identity> | undefined;
+
+  /** For locks: which file it is. */
+  get identity(): Identity {
+    return this.#identity as Identity;
+  }
+
+  /**
+   * Locks the file, or bytes of it, against everybody else who locks it: advisory, nobody who does
+   * not ask is kept from anything. Waiting takes no thread.
+   *
+   * Shapes: locks of one `OpenFile` exclude each other like those of others.
+   * Units: bytes; milliseconds.
+   * Order: inside this process in the order of the calls, whatever waits; among processes none, by
+   * asking again every 25 ms or so.
+   * Lifetime: held until `release`, the close of this file, or the end of the process.
+   * Errors: `TypeError`, `RangeError`; `LockHeldError` naming the owner when the time is up;
+   * `IoError`, of kind `unsupported` on an engine without locks; `AbortError`.
+   * Source: fcntl(2), open file description locks
+   */
+  async lock(options: LockOptions = {}): Promise<Lock> {
+    const wish = this.#wish(options, 'lock');
+    if (this.#identity === undefined) await this.#identify();
+    const steps = (): Steps<Lock> => this.#locking(wish) as Steps<Lock>;
+    return this.laterOn(steps, options.signal);
+  }
+
+  /** As `lock`, on the calling thread. Errors: as `lock`; `EBUSY` if this process holds it. */
+  lockSync(options: LockOptions = {}): Lock {
+    const wish = this.#wish(options, 'lock');
+    return this.now(() => this.#identified(this.#locking(wish))) as Lock;
+  }
+
+  /**
+   * Locks the file if nobody holds it; does not wait.
+   *
+   * Errors: as `lock`. `undefined` when somebody holds it: also for up to 50 ms after a process
+   * was killed with work under way.
+   */
+  async tryLock(options: TryLockOptions = {}): Promise<Lock | undefined> {
+    const wish = this.#wish(options, 'tryLock');
+    if (this.#identity === undefined) await this.#identify();
+    return this.laterOn(() => this.#locking(wish));
+  }
+
+  /** As `tryLock`, on the calling thread. Errors: as `tryLock`. */
+  tryLockSync(options: TryLockOptions = {}): Lock | undefined {
+    const wish = this.#wish(options, 'tryLock');
+    return this.now(() => this.#identified(this.#locking(wish)));
+  }
+
+  /** For locks: work counted as under way, also on a file that is broken. Errors: its own. */
+  laterOn<T>(steps: () => Steps<T>, signal?: AbortSignal): Promise<T> {
+    return this.begun(steps(), signal);
+  }
+
+  /** For locks: as `laterOn`, on the calling thread. Errors: its own. */
+  nowOn<T>(steps: () => Steps<T>): T {
+    return this.done(steps());
+  }
+
+  #wish(options: LockOptions, call: 'lock' | 'tryLock'): Wish {
+    const asked = wishOf(options);
+    const wish = call === 'lock' ? asked : { ...asked, timeoutMs: -1 };
+    this.checkUsable('lock the file');
+    const reason = this.engine.capabilities.locks;
+    if (reason !== true) throw lockError(this, 'ENOSYS', reason);
+    if (wish.primitive === 'flock') return wish;
+    const isAllowed = wish.exclusive ? this.mayWrite : this.mayRead;
+    this.check(
+      isAllowed,
+      wish.exclusive ? 'lock the file exclusively' : 'share a lock of the file',
+    );
+    return wish;
+  }
+
+  *#locking(wish: Wish): Steps<Lock | undefined> {
+    const parts = yield* acquireSteps(this, wish);
+    return parts === undefined ? undefined : new Lock(parts);
+  }
+
+  *#identified<T>(steps: Steps<T>): Steps<T> {
+    this.#identity ??= yield* identitySteps(this);
+    return yield* steps;
+  }
+
+  /* Once, and everybody waits for the same answer: the order of the calls stays. */
+  async #identify(): Promise<void> {
+    this.#identifying ??= this.later(undefined, () => identitySteps(this));
+    try {
+      this.#identity = await this.#identifying;
+    } finally {
+      this.#identifying = undefined;
+    }
+    this.checkUsable('lock the file');
+  }
+
+  protected override closing(): void {
+    for (const claim of this.waiting) claim.pause?.wake();
+  }
+
+  /* Other descriptors may share the description, and its locks: they are given up by name. */
+  protected override *lastSteps(): Steps<void> {
+    for (const lock of this.locks) {
+      try {
+        yield* lock.releaseSteps();
+      } catch {
+        lock.forget();
+      }
+    }
+  }
+}
+
+/** Which file it is, and whether its locks are this kernel's alone. Errors: `IoError`. */
+export function* identitySteps(target: Target): Steps<Identity> {
+  const stat = new Operation(Code.Stat);
+  const volume = new Operation(Code.VolumeType);
+  volume.fd = target.fd;
+  yield* callSteps(target, linked(stat, volume), 'lock the file');
+  target.counters.count(volume);
+  const { device, inode } = stat.stat as FileStat;
+  return { device, inode, isHere: volume.result >= 0 && locksHere(volume.result) };
+}
