@@ -112,9 +112,11 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ETIMEDOUT: means('timeout', Status.Timeout, 'the time is up'),
   ECANCELED: means('cancelled', Status.Cancelled, 'it was cancelled'),
   ERANGE: means('invalid', Status.InvalidArgument, 'the value does not fit'),
+  ENOTTY: means('unsupported', Status.NotApplicable, 'the system lacks this call'),
   ERR_WRONG_TYPE: means('wrong-type', Status.NotApplicable, 'it is not a regular file'),
   ERR_BUFFER_CHANGED: means('invalid', Status.InvalidArgument, 'a view changed its length'),
   ERR_LOCK_RELEASED: means('closed', Status.InvalidArgument, 'the lock was released'),
+  ERR_SOURCE_CHANGED: means('busy', Status.NoResources, 'the source changed while it was read'),
   ERR_LEASE_RELEASED: means('closed', Status.InvalidArgument, 'the lease was released'),
 };
 

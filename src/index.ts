@@ -28,6 +28,15 @@ export {
 } from './buffers.js';
 export { alignDown, alignUp } from './bytes.js';
 export {
+  type CopyMethod,
+  type CopyOptions,
+  type CopyProgress,
+  type CopyReport,
+  copyFile,
+  copyFileSync,
+  type Reflink,
+} from './copy.js';
+export {
   configure,
   defaultEngine,
   type Engine,

@@ -105,6 +105,7 @@ export function settingsOf(choices: OpenChoices): OpenSettings {
 
 export interface Opened {
   readonly fd: number;
+  readonly stat: FileStat;
   /** Set where direct I/O was asked for and is in force. */
   readonly alignment: Alignment | undefined;
   readonly fallbacks: readonly { readonly what: string; readonly reason: string }[];
@@ -245,10 +246,11 @@ function directOrNot(
   settings: OpenSettings,
   path: string,
 ): Opened {
-  const opened = { fd: run.open.result, alignment: undefined, fallbacks: [] };
+  const stat = run.stat.stat as FileStat;
+  const opened = { fd: run.open.result, stat, alignment: undefined, fallbacks: [] };
   if (settings.direct === false) return opened;
   const reason = directRefusal(engine, run);
-  if (reason === undefined) return { ...opened, alignment: alignmentOf(run.stat.stat as FileStat) };
+  if (reason === undefined) return { ...opened, alignment: alignmentOf(stat) };
   if (settings.direct !== 'strict') return { ...opened, fallbacks: [{ what: 'direct', reason }] };
   throw strictRefusal(reason, path);
 }

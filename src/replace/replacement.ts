@@ -82,6 +82,11 @@ export class Replacement implements Target {
     return this.#fd;
   }
 
+  /** True once the target is the new file. */
+  get isNamed(): boolean {
+    return this.#isNamed;
+  }
+
   /** The name under construction; empty before there is one. */
   get temporaryPath(): string {
     return this.#temporary?.path ?? '';

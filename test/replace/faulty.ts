@@ -2,7 +2,7 @@
  * An engine that passes operations on one by one to a real one, and refuses or shortens those it
  * is told to. It keeps the meaning of runs itself, and the books of descriptors.
  */
-import { type Buffers, sliceBuffers } from 'holdfast';
+import { sliceBuffers } from 'holdfast';
 import type { Engine, EngineStats, Waiter } from '#holdfast/engine.js';
 import {
   type Capabilities,
@@ -18,7 +18,7 @@ import {
 export interface Fault {
   /** It is not performed and answers this code. A close is performed all the same (close(2)). */
   readonly refuse?: string;
-  /** A write moves this many bytes and says so. */
+  /** A write, or a copied range, moves this many bytes and says so. */
   readonly shortBytes?: number;
 }
 
@@ -122,7 +122,8 @@ export class FaultyEngine implements Engine {
     if (fault === undefined) return true;
     if (fault.shortBytes !== undefined) {
       copy.result = 0;
-      copy.payload = sliceBuffers(copy.payload as Buffers, 0, fault.shortBytes);
+      const { payload } = copy;
+      if (payload !== undefined) copy.payload = sliceBuffers(payload, 0, fault.shortBytes);
       copy.length = fault.shortBytes;
       return fault.shortBytes > 0;
     }
