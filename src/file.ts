@@ -26,13 +26,23 @@ import {
 import { type ErrorKind, IoError } from './errors.js';
 import { appendSteps } from './file/append.js';
 import { callSteps } from './file/call.js';
+import type { Claim } from './file/claims.js';
 import type { TransferCode } from './file/core.js';
 import { AlignmentError, besideSteps, checkAligned } from './file/direct.js';
 import type { FileExplanation } from './file/explain.js';
 import { type FromFdOptions, fromFdSteps } from './file/foreign.js';
-import { LockHeldError, type LockOwner } from './file/holder.js';
+import { LockHeldError, type LockOwner, ownerByNumber, ownerSeen } from './file/holder.js';
 import { Latch } from './file/latch.js';
-import { Lock } from './file/lock.js';
+import {
+  acquireSteps,
+  type Identity,
+  Lock,
+  type LockHome,
+  type LockParts,
+  lockCall,
+  taken,
+  type Ways,
+} from './file/lock.js';
 import { heldSequence } from './file/memory.js';
 import { readSteps, writeSteps } from './file/moves.js';
 import {
@@ -55,13 +65,14 @@ import type {
 } from './file/space.js';
 import { type Alignment, type Target, Transfer, transferSteps } from './file/transfer.js';
 import { readAllSteps } from './file/whole.js';
-import type {
-  LockChangeOptions,
-  LockKindOptions,
-  LockOptions,
-  LockPrimitive,
-  LockWaitOptions,
-  TryLockOptions,
+import {
+  type LockChangeOptions,
+  type LockKindOptions,
+  type LockOptions,
+  type LockPrimitive,
+  type LockWaitOptions,
+  type TryLockOptions,
+  wishOf,
 } from './file/wish.js';
 import { Code, type FileStat, Operation, type PathLike, placeOf } from './platform.js';
 
@@ -71,15 +82,19 @@ export type {
   Alignment,
   AllocateOptions,
   CallOptions,
+  Claim as LockClaim,
   FileExplanation,
   FileStat,
   FromFdOptions,
   HintOptions,
   HintReport,
+  Identity,
   LockChangeOptions,
+  LockHome,
   LockKindOptions,
   LockOptions,
   LockOwner,
+  LockParts,
   LockPrimitive,
   LockWaitOptions,
   PathLike,
@@ -87,22 +102,29 @@ export type {
   SpaceReport,
   Target,
   TryLockOptions,
+  Ways as LockWays,
   WriteLifetime,
 };
 export {
   AlignmentError,
+  acquireSteps,
   callSteps,
   closing,
   heldSequence,
   Latch,
   Lock,
   LockHeldError,
+  lockCall,
   modeOf,
   openSteps,
+  ownerByNumber,
+  ownerSeen,
   settingsOf,
   signalOf,
   Transfer,
+  taken,
   transferSteps,
+  wishOf as lockWishOf,
 };
 
 export interface OpenOptions extends OpenChoices, CallOptions {

@@ -77,6 +77,7 @@ export {
   type TryLockOptions,
   type WriteLifetime,
 } from './file.js';
+export { FileLock, type LockFileOptions, lockFile, lockFileSync } from './lock.js';
 export {
   formatProbe,
   type ProbeFeature,

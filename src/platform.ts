@@ -55,7 +55,12 @@ export {
   Operation,
   opensDescriptor,
 } from './platform/operation.js';
-export { holdersInTable, type ProcessState, processState } from './platform/owners.js';
+export {
+  holdersInTable,
+  type ProcessState,
+  processState,
+  type ShownLock,
+} from './platform/owners.js';
 export { type PathLike, Place, placeOf } from './platform/paths.js';
 export { portablePlatform } from './platform/portable.js';
 export {

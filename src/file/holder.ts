@@ -1,8 +1,8 @@
 /** Who holds a lock that is refused: words for a message, looked up when it is needed. */
 import type { Engine } from '../engine.js';
 import { IoError } from '../errors.js';
-import { environment, holdersInTable, processState } from '../platform.js';
-import type { Claim } from './claims.js';
+import { environment, holdersInTable, processState, type ShownLock } from '../platform.js';
+import { type Claim, type LockRange, overlaps } from './claims.js';
 
 /** Whoever holds a lock, as far as it can be told. */
 export interface LockOwner {
@@ -44,13 +44,24 @@ export function ownClaim({ heldSinceMs }: Claim): LockOwner {
   return { pid, sinceMs: heldSinceMs, state: 'running', isThisProcess: true };
 }
 
-/** A process that is seen to hold a lock of the file; where there are several, the first. */
-export function ownerSeen(
-  engine: Engine,
-  file: { readonly device: bigint; readonly inode: bigint },
-): LockOwner | undefined {
+/** A lock that was refused. */
+export interface Refused {
+  readonly engine: Engine;
+  readonly file: { readonly device: bigint; readonly inode: bigint };
+  readonly range: LockRange;
+  readonly exclusive: boolean;
+  readonly isFlock: boolean;
+}
+
+/** A process that is seen to hold what stands in the way; where there are several, the first. */
+export function ownerSeen({ engine, file, ...wanted }: Refused): LockOwner | undefined {
   if (engine.name === 'simulated') return undefined;
-  const [pid] = holdersInTable(file.device, file.inode, LOOKING_MS);
+  const { device, inode } = file;
+  const matters = (lock: ShownLock): boolean => {
+    if (lock.isFlock !== wanted.isFlock || !overlaps(lock, wanted.range)) return false;
+    return wanted.exclusive || lock.isExclusive;
+  };
+  const [pid] = holdersInTable({ device, inode, matters }, LOOKING_MS);
   return pid === undefined ? undefined : ownerByNumber(pid);
 }
 

@@ -111,7 +111,10 @@ function plainWays(home: LockHome, claim: Claim, primitive: LockPrimitive): Ways
     },
     // biome-ignore lint/correctness/useYield: other ways ask the system.
     *owner() {
-      return ownerSeen(home.engine, home.identity);
+      const { engine, identity } = home;
+      const exclusive = claim.exclusive || claim.isUpgrading;
+      const isFlock = primitive === 'flock';
+      return ownerSeen({ engine, file: identity, range: claim.range, exclusive, isFlock });
     },
   };
 }
@@ -213,7 +216,7 @@ export interface LockParts {
 export function* acquireSteps(
   home: LockHome,
   wish: Wish,
-  waysOf: typeof plainWays = plainWays,
+  waysOf: (home: LockHome, claim: Claim, primitive: LockPrimitive) => Ways = plainWays,
 ): Steps<LockParts | undefined> {
   const { primitive, timeoutMs } = wish;
   const claims = claimsOf(home.engine, identityWord(home.identity, primitive));

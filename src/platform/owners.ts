@@ -43,18 +43,46 @@ function isSameFile(path: string, device: bigint, inode: bigint): boolean {
   }
 }
 
+/** A lock that is shown for a file. `end` is the byte after its last; infinite for all bytes. */
+export interface ShownLock {
+  readonly isFlock: boolean;
+  readonly isExclusive: boolean;
+  readonly start: number;
+  readonly end: number;
+}
+
+/* `lock:\t1: OFDLCK ADVISORY  WRITE -1 fe:01:4711 0 EOF`: proc_locks(5). */
+const LINE =
+  /^lock:\s+\d+: (FLOCK|POSIX|OFDLCK) +\S+ +(READ|WRITE) +\S+ \w+:\w+:(\d+) (\d+) (\d+|EOF)/gm;
+
+function locksIn(text: string, inode: bigint): ShownLock[] {
+  if (!text.includes('lock:')) return [];
+  const found: ShownLock[] = [];
+  for (const [, kind, type, number, start, last] of text.matchAll(LINE)) {
+    if (number !== String(inode)) continue;
+    const end = last === 'EOF' ? Number.POSITIVE_INFINITY : Number(last) + 1;
+    const isExclusive = type === 'WRITE';
+    found.push({ isFlock: kind === 'FLOCK', isExclusive, start: Number(start), end });
+  }
+  return found;
+}
+
+/** A file, and which of its locks are looked for. */
+export interface LockQuestion {
+  readonly device: bigint;
+  readonly inode: bigint;
+  readonly matters: (lock: ShownLock) => boolean;
+}
+
 /*
  * The lock of an open file description names no process (l_pid and /proc/locks say -1), but the
  * kernel shows it beside each descriptor: proc(5), fdinfo. The device it shows there is not the one
  * of stat(2) on btrfs, so the file itself is looked at.
  */
-function holdsLock(pid: string, device: bigint, inode: bigint): boolean {
-  const shown = `:${inode} `;
+function holdsLock(pid: string, { device, inode, matters }: LockQuestion): boolean {
   return namesIn(`/proc/${pid}/fdinfo`).some((fd) => {
-    const text = textOf(`/proc/${pid}/fdinfo/${fd}`);
-    const line = text?.indexOf('lock:') ?? -1;
-    if (line < 0 || text?.indexOf(shown, line) === -1) return false;
-    return isSameFile(`/proc/${pid}/fd/${fd}`, device, inode);
+    const text = textOf(`/proc/${pid}/fdinfo/${fd}`) ?? '';
+    return locksIn(text, inode).some(matters) && isSameFile(`/proc/${pid}/fd/${fd}`, device, inode);
   });
 }
 
@@ -62,13 +90,13 @@ function holdsLock(pid: string, device: bigint, inode: bigint): boolean {
  * The processes that hold a lock of a file, as far as this one may look into others and finds them
  * within `milliseconds`: the thread is kept that long at most.
  */
-export function holdersInTable(device: bigint, inode: bigint, milliseconds: number): number[] {
+export function holdersInTable(question: LockQuestion, milliseconds: number): number[] {
   const endMs = now() + milliseconds;
   const found: number[] = [];
   for (const pid of namesIn('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     if (now() > endMs) break;
-    if (holdsLock(pid, device, inode)) found.push(Number(pid));
+    if (holdsLock(pid, question)) found.push(Number(pid));
   }
   return found;
 }
