@@ -250,10 +250,13 @@ export function drive<T>(
   });
 }
 
-/* One listener for a signal, whatever waits: Node warns of a leak at the eleventh. */
 const woken = new WeakMap<AbortSignal, Set<() => void>>();
 
-function atAbort(signal: AbortSignal, wake: () => void): () => void {
+/**
+ * Calls back when a signal is aborted; answers what calls that off. One listener for a signal,
+ * whatever waits: Node warns of a leak at the eleventh.
+ */
+export function atAbort(signal: AbortSignal, wake: () => void): () => void {
   let all = woken.get(signal);
   if (all === undefined) {
     const made = new Set<() => void>();

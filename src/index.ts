@@ -90,11 +90,18 @@ export {
   sectorBytesSync,
 } from './probe.js';
 export {
+  type PieceSource,
   type Pieces,
+  type ReplaceEntry,
+  type ReplaceEntryOptions,
+  ReplaceFilesError,
+  type ReplaceFilesOptions,
   type ReplaceOptions,
   type ReplaceReport,
   replaceFile,
   replaceFileSync,
+  replaceFiles,
+  replaceFilesSync,
 } from './replace.js';
 export {
   type WriteFileAtomic,

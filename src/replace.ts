@@ -4,162 +4,196 @@
  *
  * Order of system calls, all inside one directory held open: an exclusive temporary file that
  * nobody can foresee, 0600 -> write all -> owner, attributes, mode, times -> fsync -> rename ->
- * fsync of the directory. On the pool they are one job.
+ * fsync of the directory. On the pool they are one job, unless several replaces are under way in
+ * the directory: then they share its sync.
  *
  * Invariants: 1. Until the rename the target is untouched; every failure before it removes the
  *                temporary file and says `durable: 'old'`.
  *             2. After the promise of a `durable: 'full'` replace has resolved, a power cut leaves
  *                the new content. A failed sync of the directory says `durable: 'unknown'`.
  *             3. Replaces of one path in one process end in the order of the calls.
+ *             4. A sync of a directory covers the names given before it began, and no others.
  * Not promised: order between processes (the last rename wins); hard links (the other names keep
  * the old content); a target that is a mount point of its own (EBUSY).
  * Source: rename(2), fsync(2); Pillai et al., All File Systems Are Not Created Equal, OSDI 2014
  */
-import { type Buffers, type Sequence, sequenceOf } from './buffers.js';
-import {
-  drive,
-  driveSync,
-  type Engine,
-  engineOf,
-  type Interrupt,
-  type Steps,
-  Turns,
-} from './engine.js';
-import { interruption, invalidType } from './errors.js';
-import { type PathLike, signalOf } from './file.js';
+import type { Buffers, Sequence } from './buffers.js';
+import { drive, driveSync, type Engine, engineOf, type Steps } from './engine.js';
+import { invalidType } from './errors.js';
+import type { PathLike } from './file.js';
 import { environment, type Place, placeOf } from './platform.js';
-import { type ReplaceOptions, type ReplaceSettings, replaceSettingsOf } from './replace/options.js';
+import { Batch, type BatchEntry, ReplaceFilesError } from './replace/batch.js';
+import {
+  type ReplaceEntryOptions,
+  type ReplaceFilesOptions,
+  type ReplaceOptions,
+  type ReplaceSettings,
+  replaceSettingsOf,
+} from './replace/options.js';
+import { Patience } from './replace/patience.js';
 import { Replacement, type ReplaceReport } from './replace/replacement.js';
+import { type SharedDirectories, sharedOn } from './replace/shared.js';
+import {
+  contentOf,
+  Gathering,
+  isPieces,
+  type PieceSource,
+  type Pieces,
+  Source,
+} from './replace/source.js';
 import { type Traits, traitsOf } from './replace/spot.js';
 import { temporaryName } from './replace/temporary.js';
+import { inTurns } from './replace/turns.js';
 
-export type { ReplaceOptions, ReplaceReport, ReplaceSettings, Traits };
-export { Replacement, replaceSettingsOf, temporaryName, traitsOf };
+export type {
+  PieceSource,
+  Pieces,
+  ReplaceEntryOptions,
+  ReplaceFilesOptions,
+  ReplaceOptions,
+  ReplaceReport,
+  ReplaceSettings,
+  Traits,
+};
+export { ReplaceFilesError, Replacement, replaceSettingsOf, temporaryName, traitsOf };
 
-/** Content that comes bit by bit. */
-export type Pieces = AsyncIterable<string | Buffers>;
-
-const turns = new Turns<string>();
-
-function isPieces(data: unknown): data is Pieces {
-  return typeof data === 'object' && data !== null && Symbol.asyncIterator in data;
-}
-
-const EXPECTED = 'a string, an ArrayBufferView, an iterable of them or an async iterable';
-
-function contentOf(data: unknown, encoding: BufferEncoding): Sequence {
-  if (typeof data === 'string') return sequenceOf(Buffer.from(data, encoding), 'data');
-  if (typeof data !== 'object' || data === null) throw invalidType('data', EXPECTED, data);
-  return sequenceOf(data as Buffers, 'data');
+function turnOf({ path }: Place): string {
+  return path.startsWith('/') ? path : `${environment.workingDirectory()}/${path}`;
 }
 
 /** Work on one path takes turns with all replaces of that path. */
 export function inTurn<T>(place: Place, work: () => Promise<T>): Promise<T> {
-  const { path } = place;
-  return turns.take(
-    path.startsWith('/') ? path : `${environment.workingDirectory()}/${path}`,
-    work,
-  );
+  return inTurns(new Set([turnOf(place)]), new Patience({}), work);
+}
+
+/* What a call was given, checked. */
+interface Call {
+  readonly engine: Engine;
+  readonly place: Place;
+  readonly settings: ReplaceSettings;
+  readonly patience: Patience;
+  /** One of the two. */
+  readonly content: Sequence | undefined;
+  readonly source: Source | undefined;
 }
 
 /**
  * Replaces the content of a file, or makes the file, durably and at once.
  *
- * Shapes: `data` is text, one view, views in order, or an async iterable of any of these, which is
- * written as it comes and may be larger than memory.
+ * Shapes: `data` is text, one view, views in order, or what brings any of these bit by bit: an
+ * async iterable, a Node `Readable`, a Web `ReadableStream`. Such a source is read as it is
+ * written, 64 KiB ahead at most, and may be larger than memory; it is closed whatever happens.
  * Order: replaces of one path end in the order of the calls.
  * Durable: by default, when the promise resolves, a power cut leaves the new content; before, the
  * old or the new, never a mix. Told by `report.durability`.
  * Lifetime: views are the library's until the promise settles.
  * Errors: `TypeError`, `RangeError` for bad input before anything happens; `IoError` with `step`
  * and `durable`: `old` when the target is untouched, `unknown` when only the last sync failed;
- * `AbortError`; whatever an async iterable throws. The temporary file is gone in every case.
+ * `AbortError`, or an `IoError` of kind `timeout`, never after the rename; whatever a source
+ * throws. The temporary file is gone in every case.
  */
 export async function replaceFile(
   path: PathLike,
-  data: string | Buffers | Pieces,
+  data: string | Buffers | PieceSource,
   options: ReplaceOptions = {},
 ): Promise<ReplaceReport> {
   const settings = replaceSettingsOf(options);
   const place = placeOf(path);
   const engine = engineOf(options.engine);
-  const signal = signalOf(options);
-  const content = isPieces(data) ? data : contentOf(data, settings.encoding);
-  return inTurn(place, () => {
-    const replacement = new Replacement(engine, place, settings);
-    if (!isPieces(content) && settings.onTemporary === undefined) {
-      return drive(engine, replacement.all(content), signal);
+  const patience = new Patience(options);
+  const source = isPieces(data) ? new Source(data) : undefined;
+  const content = isPieces(data) ? undefined : contentOf(data, settings.encoding);
+  const call: Call = { engine, place, settings, patience, content, source };
+  try {
+    return await inTurns(new Set([turnOf(place)]), patience, () => replace(call));
+  } finally {
+    source?.end();
+  }
+}
+
+async function replace(call: Call): Promise<ReplaceReport> {
+  const { engine, place, settings, content, patience } = call;
+  const replacement = new Replacement(engine, place, settings);
+  const shared = sharedOn(engine);
+  const directory = place.parent().path;
+  const leave = shared.enter(directory);
+  const isAlone = (): boolean => shared.countIn(directory) === 1;
+  try {
+    if (content !== undefined && settings.onTemporary === undefined) {
+      if (isAlone()) return await drive(engine, replacement.all(content), patience.interrupt);
+      await drive(engine, replacement.ready(content), patience.interrupt);
+      return await withCare(call, replacement, async (step) => {
+        if (isAlone()) return step(replacement.finish({ isReady: true }));
+        return nameTogether(replacement, shared, step);
+      });
     }
-    return replaceByPieces(replacement, content, settings, { signal, giveUp: options.signal });
-  });
+    return await withCare(call, replacement, async (step) => {
+      await pour(call, replacement, step);
+      if (isAlone()) return step(replacement.finish());
+      await step(replacement.complete());
+      return nameTogether(replacement, shared, step);
+    });
+  } finally {
+    leave();
+  }
 }
 
-/* What stops our own steps, and what ends the wait for a source. */
-interface Stops {
-  readonly signal: Interrupt | undefined;
-  readonly giveUp: AbortSignal | undefined;
-}
+type Step = <T>(steps: Steps<T>) => Promise<T>;
 
-async function replaceByPieces(
+/* What the source throws passes as it is; what our steps throw is told as a replace's. */
+async function withCare<T>(
+  { engine, patience }: Call,
   replacement: Replacement,
-  content: Pieces | Sequence,
-  settings: ReplaceSettings,
-  { signal, giveUp }: Stops,
-): Promise<ReplaceReport> {
-  const { engine } = replacement;
-  /* What the source throws passes as it is; what our steps throw is told as a replace's. */
-  const step = <T>(steps: Steps<T>): Promise<T> =>
-    drive<T>(engine, steps, signal).catch((error: unknown) => {
+  run: (step: Step) => Promise<T>,
+): Promise<T> {
+  const step: Step = (steps) =>
+    drive(engine, steps, patience.interrupt).catch((error: unknown) => {
       throw replacement.told(error);
     });
   try {
-    await step(replacement.begin());
-    await settings.onTemporary?.(replacement.temporaryPath);
-    if (!isPieces(content)) await step(replacement.write(content));
-    else {
-      for await (const piece of interruptible(content, giveUp)) {
-        await step(replacement.write(contentOf(piece, settings.encoding)));
-      }
-    }
-    return await step(replacement.finish());
+    return await run(step);
   } catch (error) {
     await drive(engine, replacement.abandon());
     throw error;
   }
 }
 
-/** An async iterable whose next value is not waited for any longer once the caller gave up. */
-async function* interruptible<T>(
-  source: AsyncIterable<T>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<T, void, void> {
-  if (signal === undefined) {
-    yield* source;
-    return;
-  }
-  const iterator = source[Symbol.asyncIterator]();
-  const gaveUp = new Promise<never>((_, reject) => {
-    const give = (): void => reject(interruption(signal.reason));
-    if (signal.aborted) give();
-    else signal.addEventListener('abort', give, { once: true });
-  });
-  gaveUp.catch(() => undefined);
-  let isDone = false;
-  try {
-    while (!isDone) {
-      const next = await Promise.race([iterator.next(), gaveUp]);
-      isDone = next.done === true;
-      if (next.done !== true) yield next.value;
-    }
-  } finally {
-    /* A source that hangs would hang here too: it is told, not waited for. */
-    if (!isDone) Promise.resolve(iterator.return?.()).catch(() => undefined);
+/* From an open temporary file to one that has all its content. */
+async function pour(call: Call, replacement: Replacement, step: Step): Promise<void> {
+  const { settings, patience, content, source } = call;
+  await step(replacement.begin());
+  const told = settings.onTemporary?.(replacement.temporaryPath);
+  if (told !== undefined) await patience.wait(Promise.resolve(told));
+  if (content !== undefined) await step(replacement.write(content));
+  if (source === undefined) return;
+  const gathering = new Gathering(settings.encoding);
+  for (;;) {
+    const next = await source.next(patience);
+    const ripe = next === undefined ? gathering.rest() : gathering.take(next.piece);
+    for (const sequence of ripe) await step(replacement.write(sequence));
+    if (next === undefined) return;
   }
 }
 
+/* Beside others in the directory: the syncs of the files side by side, that of the directory once. */
+async function nameTogether(
+  replacement: Replacement,
+  shared: SharedDirectories,
+  step: Step,
+): Promise<ReplaceReport> {
+  const identity = await step(replacement.syncAndName());
+  const { directory, order, wantsDirectory } = replacement;
+  if (wantsDirectory) {
+    const sync = directory < 0 ? undefined : await shared.sync(identity, directory, order);
+    replacement.directorySynced(sync);
+  }
+  await step(replacement.close());
+  return replacement.report();
+}
+
 /**
- * As `replaceFile`, on the calling thread; not for async iterables, and not in turn with replaces
- * of the same path that are under way.
+ * As `replaceFile`, on the calling thread; not for content that comes bit by bit, and not in turn
+ * with replaces of the same path that are under way.
  *
  * Durable: as `replaceFile`.
  * Errors: as `replaceFile`.
@@ -184,4 +218,91 @@ export function replaceFileSync(
     driveSync(engine, replacement.abandon());
     throw replacement.told(error);
   }
+}
+
+/** One file of `replaceFiles`: what `replaceFile` takes. */
+export interface ReplaceEntry extends ReplaceEntryOptions {
+  readonly path: PathLike;
+  readonly data: string | Buffers | PieceSource;
+}
+
+function entriesOf(entries: Iterable<ReplaceEntry>): readonly ReplaceEntry[] {
+  const isList = typeof entries === 'object' && entries !== null && Symbol.iterator in entries;
+  if (!isList) throw invalidType('entries', 'an iterable of { path, data }', entries);
+  return [...entries].map((entry, index) => {
+    if (typeof entry === 'object' && entry !== null) return entry;
+    throw invalidType(`entries[${index}]`, '{ path, data }', entry);
+  });
+}
+
+interface Checked {
+  readonly place: Place;
+  readonly settings: ReplaceSettings;
+  readonly entry: ReplaceEntry;
+}
+
+function checked(entry: ReplaceEntry, index: number, options: ReplaceFilesOptions): Checked {
+  const settings = replaceSettingsOf({ ...entry, ...options, onTemporary: undefined });
+  return { place: placeOf(entry.path, `entries[${index}].path`), settings, entry };
+}
+
+/**
+ * Replaces many files: all are written and synced before the first gets its name, and each
+ * directory is synced once.
+ *
+ * Shapes: as `replaceFile` for each entry. 64 files under construction are open at a time.
+ * Order: names are given in the order of the entries: after a failure or a kill the files with new
+ * content are the first ones. Takes its turn among replaces of the same paths.
+ * Durable: each file as by `replaceFile`. The batch is not atomic: a power cut before the promise
+ * has resolved leaves each file old or new, whole.
+ * Errors: `TypeError`, `RangeError` before anything happens; `ReplaceFilesError` with `index` and
+ * `replacedCount`, which is 0 as long as no name was given; `AbortError`, or an `IoError` of kind
+ * `timeout`, and whatever a source throws: every target is as it was then.
+ */
+export async function replaceFiles(
+  entries: Iterable<ReplaceEntry>,
+  options: ReplaceFilesOptions = {},
+): Promise<readonly ReplaceReport[]> {
+  const engine = engineOf(options.engine);
+  const patience = new Patience(options);
+  const all = entriesOf(entries).map((entry, index) => checked(entry, index, options));
+  const contents = all.map(({ entry: { data }, settings }) =>
+    isPieces(data) ? undefined : contentOf(data, settings.encoding),
+  );
+  const sources = all.map(({ entry: { data } }) => (isPieces(data) ? new Source(data) : undefined));
+  const batch = all.map(({ place, settings }, index): BatchEntry => {
+    const source = sources[index];
+    const call: Call = { engine, place, settings, patience, content: undefined, source };
+    const step: Step = (steps) => drive(engine, steps, patience.interrupt);
+    const poured = (replacement: Replacement): Promise<void> => pour(call, replacement, step);
+    const content = contents[index];
+    return { place, settings, content, pour: source === undefined ? undefined : poured };
+  });
+  try {
+    if (batch.length === 0) return [];
+    const keys = new Set(batch.map(({ place }) => turnOf(place)));
+    return await inTurns(keys, patience, () => new Batch(engine, batch).run(patience));
+  } finally {
+    for (const source of sources) source?.end();
+  }
+}
+
+/**
+ * As `replaceFiles`, on the calling thread; not for content that comes bit by bit, and not in turn
+ * with replaces of the same paths that are under way.
+ *
+ * Durable: as `replaceFiles`.
+ * Errors: as `replaceFiles`.
+ */
+export function replaceFilesSync(
+  entries: Iterable<ReplaceEntry>,
+  options: ReplaceFilesOptions = {},
+): readonly ReplaceReport[] {
+  const engine = engineOf(options.engine);
+  const batch = entriesOf(entries).map((entry, index): BatchEntry => {
+    const { place, settings } = checked(entry, index, options);
+    const content = contentOf(entry.data, settings.encoding);
+    return { place, settings, content, pour: undefined };
+  });
+  return new Batch(engine, batch).runSync();
 }

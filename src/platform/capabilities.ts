@@ -9,6 +9,8 @@ export type Capability =
   | 'paths-beneath'
   | 'attributes'
   | 'rename-without-replacing'
+  | 'exchange-names'
+  | 'unnamed-files'
   | 'append-in-place'
   | 'status-flags'
   | 'locks'
@@ -30,6 +32,8 @@ export function capabilitiesOf(addon: AddonState): Capabilities {
     'paths-beneath': native,
     attributes: native,
     'rename-without-replacing': native,
+    'exchange-names': native,
+    'unnamed-files': native,
     'append-in-place': native,
     'status-flags': native,
     locks: native,

@@ -4,7 +4,12 @@ import type { FileKind, FileStat } from './stat.js';
 
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_SYMLINK_FOLLOW = 0x400;
+/** An empty name means the descriptor itself. */
+export const AT_EMPTY_PATH = 0x1000;
 export const RENAME_NOREPLACE = 1;
+/** For renameat2(2): the two names change places (kernel 3.15). */
+export const RENAME_EXCHANGE = 2;
 /** flock(2): LOCK_EX | LOCK_NB. */
 export const LOCK_EXCLUSIVE_NOW = 6;
 /** unlinkat(2): takes away a directory, which has to be empty. */

@@ -46,14 +46,21 @@ export class Place {
     return this.encoding === 'utf8' ? this.path : Buffer.from(this.path, 'latin1');
   }
 
-  /** The directory that holds the last part of the path. */
+  /** The directory that holds the last part of the path, seen from where this place is. */
   parent(): Place {
-    return new Place(this.#split().directory, this.encoding);
+    const { directory } = this.#split(this.path);
+    if (this.directory === AT_FDCWD) return new Place(directory, this.encoding);
+    return new Place(directory, this.encoding, this.directory, this.#split(this.name).directory);
+  }
+
+  /** The same name, seen from another directory. */
+  seenFrom(descriptor: number): Place {
+    return new Place(this.path, this.encoding, descriptor, this.name);
   }
 
   /** The last part of the path; empty where the path ends in a separator. */
   get base(): string {
-    return this.#split().base;
+    return this.#split(this.path).base;
   }
 
   /** A name inside this place, which is a directory open as `descriptor`. */
@@ -62,19 +69,23 @@ export class Place {
     return new Place(path, this.encoding, descriptor, name);
   }
 
-  /** Where a symbolic link at this place leads: nothing is normalised, `..` is the kernel's. */
-  linkTarget(bytes: Uint8Array): Place {
+  /**
+   * Where a symbolic link at this place leads: nothing is normalised, `..` is the kernel's. One that
+   * is relative is seen from `descriptor`, the directory that holds the link.
+   */
+  linkTarget(bytes: Uint8Array, descriptor: number = AT_FDCWD): Place {
     const link = textOf(bytes);
     const encoding = this.encoding === link.encoding ? link.encoding : 'latin1';
     const text = recoded(link.text, link.encoding, encoding);
     if (text.startsWith('/') || win32Root(text) !== '') return new Place(text, encoding);
-    const directory = recoded(this.#split().directory, this.encoding, encoding);
-    return new Place(`${directory}/${text}`, encoding);
+    const directory = recoded(this.#split(this.path).directory, this.encoding, encoding);
+    const path = `${directory}/${text}`;
+    return new Place(path, encoding, descriptor, descriptor === AT_FDCWD ? path : text);
   }
 
-  #split(): { directory: string; base: string } {
-    const root = win32Root(this.path);
-    const rest = this.path.slice(root.length);
+  #split(path: string): { directory: string; base: string } {
+    const root = win32Root(path);
+    const rest = path.slice(root.length);
     const cut = Math.max(rest.lastIndexOf('/'), root === '' ? -1 : rest.lastIndexOf('\\'));
     const base = rest.slice(cut + 1);
     const head = root + rest.slice(0, Math.max(cut, 0));

@@ -10,8 +10,6 @@ export const OPEN_PATH: number = process.platform === 'linux' ? 0o10000000 : 0;
 /** For open(2): a file without a name (kernel 3.11); 0 where the system has none. */
 export const OPEN_UNNAMED: number =
   process.platform === 'linux' ? 0o20000000 | (fs.constants.O_DIRECTORY ?? 0) : 0;
-/** For renameat2(2): the two names change places (kernel 3.15). */
-export const RENAME_EXCHANGE = 2;
 
 /** A table of the kernel's as text, one character a byte, or the code of the refusal. */
 export type Told =

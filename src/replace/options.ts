@@ -8,6 +8,8 @@ import type { Traits } from './spot.js';
 export interface Owner {
   readonly user: number;
   readonly group: number;
+  /** False: a system that refuses is told in the report and does not end the replace. */
+  readonly required?: boolean | undefined;
 }
 
 export interface ReplaceOptions {
@@ -25,6 +27,12 @@ export interface ReplaceOptions {
   readonly followSymlink?: boolean | undefined;
   /** Refuse with `EEXIST` when the target exists. Default false. */
   readonly ifAbsent?: boolean | undefined;
+  /**
+   * Let the old and the new file change places: the old one stays, whole, under a name beside the
+   * target that `report.oldPath` tells, and is yours to remove. `ENOENT` when there is no old file,
+   * kind `unsupported` where names cannot change places. Default false.
+   */
+  readonly exchange?: boolean | undefined;
   /** Give the new file the access and modification times of the old one. Default false. */
   readonly keepTimes?: boolean | undefined;
   /** Remove what killed processes left in the directory, once a process. Default true. */
@@ -34,8 +42,23 @@ export interface ReplaceOptions {
   /** Of text. Default `utf8`. */
   readonly encoding?: BufferEncoding | undefined;
   readonly engine?: Engine | undefined;
+  /** Takes effect between system calls and while a source is waited for; never after the rename. */
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds after which it is given up as by an abort: an `IoError` of kind `timeout`. */
+  readonly timeoutMs?: number | undefined;
 }
+
+/** What each file of a `replaceFiles` can be told. */
+export type ReplaceEntryOptions = Pick<
+  ReplaceOptions,
+  'mode' | 'owner' | 'followSymlink' | 'ifAbsent' | 'exchange' | 'keepTimes' | 'encoding'
+>;
+
+/** What a `replaceFiles` can be told. */
+export type ReplaceFilesOptions = Pick<
+  ReplaceOptions,
+  'durable' | 'sweep' | 'engine' | 'signal' | 'timeoutMs'
+>;
 
 export interface ReplaceSettings {
   readonly mode: number | undefined;
@@ -43,6 +66,7 @@ export interface ReplaceSettings {
   readonly durable: 'full' | 'file' | false;
   readonly followSymlink: boolean;
   readonly ifAbsent: boolean;
+  readonly exchange: boolean;
   readonly keepTimes: boolean;
   readonly sweep: boolean;
   readonly encoding: BufferEncoding;
@@ -69,6 +93,7 @@ function ownerOf(owner: ReplaceOptions['owner']): ReplaceSettings['owner'] {
   return {
     user: ownerNumber(owner.user, 'options.owner.user'),
     group: ownerNumber(owner.group, 'options.owner.group'),
+    required: trueOrFalse(owner.required, 'options.owner.required', true),
   };
 }
 
@@ -91,13 +116,19 @@ export function replaceSettingsOf(options: ReplaceOptions): ReplaceSettings {
   if (onTemporary !== undefined && typeof onTemporary !== 'function') {
     throw invalidType('options.onTemporary', 'a function', onTemporary);
   }
+  const ifAbsent = trueOrFalse(options.ifAbsent, 'options.ifAbsent');
+  const exchange = trueOrFalse(options.exchange, 'options.exchange');
+  if (ifAbsent && exchange) {
+    throw invalidValue('options.exchange', 'false with ifAbsent: nothing is there', exchange);
+  }
   return {
     onTemporary,
     mode: options.mode === undefined ? undefined : modeOf(options.mode, 'options.mode'),
     owner: ownerOf(options.owner),
     durable,
     followSymlink: trueOrFalse(options.followSymlink, 'options.followSymlink', true),
-    ifAbsent: trueOrFalse(options.ifAbsent, 'options.ifAbsent'),
+    ifAbsent,
+    exchange,
     keepTimes: trueOrFalse(options.keepTimes, 'options.keepTimes'),
     sweep: trueOrFalse(options.sweep, 'options.sweep', true),
     encoding: encodingOf(options.encoding),

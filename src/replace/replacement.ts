@@ -1,26 +1,30 @@
 /**
- * One replace under way: temporary file, content, metadata, sync, name, sync of the directory. The
- * target is touched by the rename alone.
+ * One replace under way: temporary file, content, traits, sync, name, sync of the directory. The
+ * target is touched by the call that names the new file alone.
  */
 import type { Sequence } from '../buffers.js';
 import { Counters, type Engine, type Steps } from '../engine.js';
-import { IoError } from '../errors.js';
+import { assert, IoError } from '../errors.js';
 import { closing, Latch, type Target, Transfer, transferSteps } from '../file.js';
 import {
+  AT_FDCWD,
   Code,
-  environment,
+  errnoOf,
   FD_OPENED_IN_RUN,
   type FileStat,
+  OPEN_UNNAMED,
   OpenFlag,
   Operation,
-  type Place,
-  RENAME_NOREPLACE,
+  Place,
   refusal,
 } from '../platform.js';
+import { Draft, type Fallback, type Method } from './draft.js';
+import { DESCRIPTORS, hasNamed, nameTasks, noExchange } from './names.js';
 import type { ReplaceSettings } from './options.js';
-import { type Attribute, findSpot, type Spot, untouched } from './spot.js';
+import { findSpot, type Held } from './spot.js';
 import { type Task, taskSteps } from './tasks.js';
 import { lockOf, sweepSteps, temporaryName } from './temporary.js';
+import { givesPowers, traitTasks, weaken } from './traits.js';
 
 /** What a replace did, and what it could not do. */
 export interface ReplaceReport {
@@ -29,12 +33,14 @@ export interface ReplaceReport {
   readonly bytes: number;
   /** What a power cut from now on leaves: `full` and `file` as in the options. */
   readonly durability: 'full' | 'file' | 'none';
-  readonly method: 'rename' | 'rename without replacing' | 'link';
+  readonly method: Method;
   /** True when there was an old file. */
   readonly replaced: boolean;
+  /** With `exchange`: where the old file is now, beside the new one. It is yours to remove. */
+  readonly oldPath: string | undefined;
   readonly engine: string;
   /** What was kept back from the new file or weaker than asked, and why. */
-  readonly fallbacks: readonly { readonly what: string; readonly reason: string }[];
+  readonly fallbacks: readonly Fallback[];
   /** Files of killed processes removed from the directory. */
   readonly swept: number;
 }
@@ -58,307 +64,396 @@ export class Replacement implements Target {
   readonly path: string;
   readonly #settings: ReplaceSettings;
   readonly #asked: Place;
-  readonly #fallbacks: { what: string; reason: string }[] = [];
-  #spot: Spot | undefined;
-  #temporary: Place | undefined;
-  #fd = FD_OPENED_IN_RUN;
-  #bytes = 0;
+  readonly #held: Held | undefined;
+  #draft: Draft | undefined;
+  /* The directory's descriptor, for as long as it is ours to close. */
+  #directory = -1;
   #swept = 0;
-  #exists = false;
-  #hadOld = false;
-  #isNamed = false;
-  #isOwnerKept = true;
-  #method: ReplaceReport['method'] = 'rename';
-  #durability: ReplaceReport['durability'] = 'none';
+  #order = 0;
 
-  constructor(engine: Engine, asked: Place, settings: ReplaceSettings) {
+  /** `held`: directories that are open for several replaces, and outlive this one. */
+  constructor(engine: Engine, asked: Place, settings: ReplaceSettings, held?: Held) {
     this.engine = engine;
     this.path = asked.path;
     this.#asked = asked;
     this.#settings = settings;
+    this.#held = held;
   }
 
   get fd(): number {
-    return this.#fd;
-  }
-
-  /** True once the target is the new file. */
-  get isNamed(): boolean {
-    return this.#isNamed;
+    return this.#draft?.fd ?? -1;
   }
 
   /** The name under construction; empty before there is one. */
   get temporaryPath(): string {
-    return this.#temporary?.path ?? '';
+    return this.#draft?.temporary?.path ?? '';
+  }
+
+  /** Grows with the time at which directories were opened. */
+  get order(): number {
+    return this.#order;
+  }
+
+  /** The directory, held open; -1 where there is none to be synced. */
+  get directory(): number {
+    return this.#draft?.spot.descriptor ?? -1;
+  }
+
+  /** True when its directory is to be synced. */
+  get wantsDirectory(): boolean {
+    return this.#settings.durable === 'full';
+  }
+
+  /** The target is the new file. */
+  get isNamed(): boolean {
+    return this.#draft?.isNamed === true;
   }
 
   /** All of it, for content that is here already. Errors: `IoError`; nothing is left then. */
   *all(sequence: Sequence): Steps<ReplaceReport> {
+    return yield* this.#attempt(sequence, function* (this: Replacement, made) {
+      const tasks = [...this.#syncTasks(), ...this.#namingTasks(), ...this.#directoryTasks()];
+      const mustSweep = this.#mustSweep;
+      if (!mustSweep) tasks.push(...this.#closeTasks());
+      yield* taskSteps([...made, ...tasks]);
+      if (mustSweep) yield* this.close();
+      return this.report();
+    });
+  }
+
+  /** The new file with all its content and traits, not yet synced, its writing begun. */
+  *ready(sequence: Sequence): Steps<void> {
+    yield* this.#attempt(sequence, function* (this: Replacement, made) {
+      yield* taskSteps([...made, ...this.#startTasks()]);
+    });
+  }
+
+  /** Opens the temporary file for content that comes bit by bit. Errors: `IoError`. */
+  *begin(): Steps<void> {
+    yield* this.look();
+    yield* this.open();
+  }
+
+  /** Looks at the target: what is there, if anything. Errors: `IoError`. */
+  *find(): Steps<FileStat | undefined> {
+    yield* this.look();
+    return this.#here.old;
+  }
+
+  /** Opens the temporary file where `find` has been. Errors: `IoError`. */
+  *open(): Steps<void> {
+    if (this.#isUnnamed && !hasNamed(this.engine)) yield* this.#checkDescriptors();
     try {
-      yield* this.#find();
-      const tasks = [this.#openTask()];
-      if (sequence.views.length > this.engine.viewCountMax) {
-        yield* taskSteps([...tasks]);
-        yield* this.write(sequence);
-      } else if (sequence.byteLength > 0) {
-        tasks.push(this.#writeTask(sequence));
+      yield* taskSteps(this.#openTasks());
+    } catch (error) {
+      if (!this.#wantsName) throw error;
+      this.#takeName();
+      yield* taskSteps(this.#openTasks());
+    }
+  }
+
+  /** Adds to the temporary file. Errors: `IoError`. */
+  *write(sequence: Sequence): Steps<void> {
+    const draft = this.#here;
+    const options = { code: Code.Write, offset: draft.bytes, isWhole: true } as const;
+    draft.bytes += yield* transferSteps(new Transfer(this, sequence, options));
+  }
+
+  /** After the last `write`: as `ready`. */
+  *complete(): Steps<void> {
+    const tasks = yield* this.#traits([]);
+    yield* taskSteps([...tasks, ...this.#startTasks()]);
+  }
+
+  /** Syncs and closes the file that is ready; its name comes later, by the tasks of `naming`. */
+  *sync(): Steps<void> {
+    yield* taskSteps([...this.#syncTasks(), ...this.#closeFileTasks()]);
+  }
+
+  /** What gives the synced file its name, as tasks. */
+  naming(): Task[] {
+    return nameTasks(this.#here);
+  }
+
+  /** Syncs the file and names it; answers which directory that was in, by device and number. */
+  *syncAndName(): Steps<string> {
+    const stat = new Operation(Code.Stat);
+    stat.fd = this.directory;
+    const named = [...this.#syncTasks(), ...this.#namingTasks()];
+    if (stat.fd < 0) yield* taskSteps(named);
+    else yield* taskSteps([{ operation: stat, refused: () => undefined }, ...named]);
+    const { device, inode } = stat.stat ?? { device: 0, inode: 0 };
+    return stat.stat === undefined ? `only ${this.directory}` : `${device}:${inode}`;
+  }
+
+  /** Takes what the sync of the directory answered. Errors: `IoError`, `durable: 'unknown'`. */
+  directorySynced(sync: Operation | undefined): void {
+    if (sync === undefined) this.#withoutDirectory();
+    else if (sync.result >= 0) this.#here.durability = 'full';
+    else {
+      const error = this.#directoryRefused(sync);
+      if (error !== undefined) throw error;
+    }
+  }
+
+  /** Sweeps where that was not done yet, and closes. */
+  *close(): Steps<void> {
+    if (this.#mustSweep) yield* this.#sweep();
+    yield* taskSteps(this.#closeTasks());
+  }
+
+  /** Puts the file in the target's place, alone. Errors: `IoError`. */
+  *finish({ isReady = false } = {}): Steps<ReplaceReport> {
+    const traits = isReady ? [] : yield* this.#traits([]);
+    const named = [...this.#syncTasks(), ...this.#namingTasks(), ...this.#directoryTasks()];
+    yield* taskSteps([...traits, ...named]);
+    yield* this.close();
+    return this.report();
+  }
+
+  /** Removes what stands half done. Never fails: the first error is the one to tell. */
+  *abandon(): Steps<void> {
+    const draft = this.#draft;
+    if (draft !== undefined) yield* this.#discard(draft);
+    if (this.#directory >= 0) yield closing(this.#directory);
+    this.#directory = -1;
+  }
+
+  /** The error as the caller of a replace should see it: with the state of the target. */
+  told(error: unknown): unknown {
+    return toldOf(error, this.path, this.isNamed);
+  }
+
+  report(): ReplaceReport {
+    const { spot, old, bytes, durability, method, oldPath, fallbacks } = this.#here;
+    return {
+      path: spot.target.path,
+      bytes,
+      durability,
+      method,
+      replaced: old !== undefined,
+      oldPath,
+      engine: this.engine.name,
+      fallbacks,
+      swept: this.#swept,
+    };
+  }
+
+  /* --------------------------------------------------------------------------- making it */
+
+  /* From the look at the spot to whatever `then` does with a file whose tasks it is given. */
+  *#attempt<T>(sequence: Sequence, then: (this: Replacement, made: Task[]) => Steps<T>): Steps<T> {
+    try {
+      yield* this.look();
+      try {
+        return yield* then.call(this, yield* this.#make(sequence));
+      } catch (error) {
+        if (!this.#wantsName) throw error;
       }
-      return yield* this.#seal(this.#fd === FD_OPENED_IN_RUN ? tasks : []);
+      yield* this.#discard(this.#here);
+      this.#takeName();
+      return yield* then.call(this, yield* this.#make(sequence));
     } catch (error) {
       yield* this.abandon();
       throw this.told(error);
     }
   }
 
-  /** Opens the temporary file for content that comes bit by bit. Errors: `IoError`. */
-  *begin(): Steps<void> {
-    yield* this.#find();
-    yield* this.open();
-  }
-
-  /** Looks at the target: what is there, if anything. Errors: `IoError`. */
-  *find(): Steps<FileStat | undefined> {
-    return yield* this.#find();
-  }
-
-  /** Opens the temporary file where `find` has been. Errors: `IoError`. */
-  *open(): Steps<void> {
-    const lock = lockOf(FD_OPENED_IN_RUN);
-    yield* taskSteps([this.#openTask(), { operation: lock, refused: () => undefined }]);
-  }
-
-  /** Adds to the temporary file. Errors: `IoError`. */
-  *write(sequence: Sequence): Steps<void> {
-    const options = { code: Code.Write, offset: this.#bytes, isWhole: true };
-    this.#bytes += yield* transferSteps(new Transfer(this, sequence, options));
-  }
-
-  /** Puts the temporary file in the target's place. Errors: `IoError`. */
-  *finish(): Steps<ReplaceReport> {
-    return yield* this.#seal([]);
-  }
-
-  /** Removes what stands half done. Never fails: the first error is the one to tell. */
-  *abandon(): Steps<void> {
-    if (this.#fd >= 0) yield closing(this.#fd);
-    this.#fd = -1;
-    if (this.#exists && this.#temporary !== undefined) {
-      const unlink = new Operation(Code.Unlink);
-      unlink.place = this.#temporary;
-      unlink.mustRun = true;
-      yield unlink;
-      this.#exists = false;
+  *#make(sequence: Sequence): Steps<Task[]> {
+    const tasks = this.#openTasks();
+    if (sequence.views.length > this.engine.viewCountMax) {
+      yield* taskSteps(tasks);
+      yield* this.write(sequence);
+      return yield* this.#traits([]);
     }
-    const descriptor = this.#spot?.descriptor ?? -1;
-    this.#spot = undefined;
-    if (descriptor >= 0) yield closing(descriptor);
+    if (sequence.byteLength > 0) tasks.push(this.#writeTask(sequence));
+    return yield* this.#traits(tasks);
   }
 
-  /** The error as the caller of a replace should see it: with the state of the target. */
-  told(error: unknown): unknown {
-    return toldOf(error, this.path, this.#isNamed);
+  get #here(): Draft {
+    const draft = this.#draft;
+    assert(draft !== undefined, 'a replace finds its spot first');
+    return draft;
   }
 
-  *#find(): Steps<FileStat | undefined> {
-    const { ifAbsent, takesAfter } = this.#settings;
-    const spot = yield* findSpot(this.engine, this.#asked, this.#settings);
-    const { old } = spot;
-    this.#hadOld = old !== undefined;
-    this.#spot = takesAfter === undefined ? spot : { ...spot, ...takesAfter, old: takesAfter.stat };
-    this.#temporary = spot.directory.child(temporaryName(this.engine), spot.target.directory);
-    if (!ifAbsent || old === undefined) return old;
-    const action = 'replace the file: it was to be absent';
-    throw new IoError({ action, code: 'EEXIST', path: this.path, step: 'inspect', durable: 'old' });
+  /* A file that nobody can see is the best temporary file, where one call can name it. */
+  get #isUnnamed(): boolean {
+    return this.#here.temporary === undefined;
   }
 
-  #strict(step: string): Task['refused'] {
-    return (operation) => untouched(operation, step, this.path);
+  get #wantsName(): boolean {
+    return this.#draft?.wantsName === true;
   }
 
-  #noted(what: string): Task['refused'] {
-    return (operation) => {
-      const { code } = refusal(operation.result, { action: what });
-      this.#fallbacks.push({ what, reason: code });
-      return undefined;
-    };
+  get #mustSweep(): boolean {
+    const { spot, settings } = this.#here;
+    return settings.sweep && !sweptOn(this.engine).has(spot.directory.path);
   }
 
-  #openTask(): Task {
+  /** Opens the directory and finds out what is there, unless that was done. Errors: `IoError`. */
+  *look(): Steps<void> {
+    if (this.#draft === undefined) yield* this.#find();
+  }
+
+  *#find(): Steps<void> {
+    const { engine, path } = this;
+    const { ifAbsent, exchange, onTemporary } = this.#settings;
+    const { capabilities } = engine;
+    if (exchange && capabilities['exchange-names'] !== true) {
+      throw noExchange(path, String(capabilities['exchange-names']));
+    }
+    const wish = { ...this.#settings, held: this.#held };
+    const spot = yield* findSpot(engine, this.#asked, wish);
+    if (spot.isOurs) this.#directory = spot.descriptor;
+    this.#order = ++lastOrder;
+    const draft = new Draft(engine, { settings: this.#settings, path }, spot);
+    this.#draft = draft;
+    const isThere = spot.old !== undefined || spot.isLink;
+    if (ifAbsent && isThere) throw refused(path, 'EEXIST', 'it was to be absent');
+    if (exchange && !isThere) throw refused(path, 'ENOENT', 'there is nothing to exchange it with');
+    const canBeUnnamed = capabilities['unnamed-files'] === true && OPEN_UNNAMED !== 0;
+    /* In a batch a file is closed before it is named. */
+    const isBatch = this.#held !== undefined;
+    const needsName = !ifAbsent || onTemporary !== undefined || isBatch;
+    if (needsName || !canBeUnnamed) this.#takeName();
+  }
+
+  #takeName(): void {
+    const draft = this.#here;
+    const { directory, target } = draft.spot;
+    draft.temporary = directory.child(temporaryName(this.engine), target.directory);
+    draft.wantsName = false;
+  }
+
+  /* Content that comes once cannot be written again: whether it can be named is asked first. */
+  *#checkDescriptors(): Steps<void> {
+    const stat = new Operation(Code.Stat);
+    stat.place = new Place(DESCRIPTORS, 'latin1', AT_FDCWD);
+    yield stat;
+    if (stat.result < 0) this.#takeName();
+  }
+
+  #openTasks(): Task[] {
+    const draft = this.#here;
+    const { temporary, spot } = draft;
     const open = new Operation(Code.Open);
-    open.place = this.#temporary;
-    open.flags = OpenFlag.WriteOnly | OpenFlag.Create | OpenFlag.Exclusive | OpenFlag.NoFollow;
+    open.place = temporary ?? spot.directory.child('.', spot.target.directory);
+    open.flags = OpenFlag.WriteOnly | (temporary === undefined ? OPEN_UNNAMED : NAMED);
     open.mode = 0o600;
     const done = (): void => {
-      this.#fd = open.result;
-      this.#exists = true;
+      draft.fd = open.result;
+      draft.exists = temporary !== undefined;
     };
-    return { operation: open, done, refused: this.#strict('create the temporary file') };
+    const strict = draft.strict('create the temporary file');
+    const refused: Task['refused'] = (operation) => {
+      draft.wantsName = temporary === undefined && NO_UNNAMED.includes(operation.result);
+      return strict(operation);
+    };
+    const task = { operation: open, done, refused };
+    if (temporary === undefined || !this.#locks) return [task];
+    return [task, { operation: lockOf(FD_OPENED_IN_RUN), refused: () => undefined }];
   }
 
   #writeTask(sequence: Sequence): Task {
-    const options = { code: Code.Write, offset: 0, isWhole: true };
+    const draft = this.#here;
+    const options = { code: Code.Write, offset: 0, isWhole: true } as const;
     const transfer = new Transfer(this, sequence, options);
     const operation = transfer.next() as Operation;
     const done = (): void => {
-      this.#bytes = transfer.bytesDone;
+      draft.bytes = transfer.bytesDone;
       transfer.release();
     };
-    return { operation, transfer, done, refused: this.#strict('write') };
+    return { operation, transfer, done, refused: draft.strict('write') };
   }
 
-  #onFile(code: Code, refused: Task['refused'], fill?: (operation: Operation) => void): Task {
-    const operation = new Operation(code);
-    operation.fd = this.#fd;
-    fill?.(operation);
-    return { operation, refused };
+  /* Where it matters, the owner is settled before the mode is. */
+  *#traits(before: Task[]): Steps<Task[]> {
+    const draft = this.#here;
+    const tasks = [...before, ...traitTasks(draft)];
+    const owner = tasks.findIndex(({ operation }) => operation.code === Code.SetOwner);
+    if (owner < 0 || !givesPowers(draft)) return tasks;
+    yield* taskSteps(tasks.splice(0, owner + 1));
+    for (const { operation } of tasks) {
+      if (operation.fd === FD_OPENED_IN_RUN) operation.fd = draft.fd;
+    }
+    weaken(tasks, draft);
+    return tasks;
   }
 
-  #ownerTasks(): Task[] {
-    const { owner } = this.#settings;
-    const { old } = this.#spot as Spot;
-    const wanted = owner ?? old;
-    if (wanted === undefined || wanted === false) return [];
-    if (this.engine.capabilities.owner !== true) return [];
-    const note = this.#noted('owner');
-    const lenient = (operation: Operation): undefined => {
-      this.#isOwnerKept = false;
-      note(operation);
+  /* What is under way already when the syncs come needs fewer commits (bench/results). */
+  #startTasks(): Task[] {
+    const draft = this.#here;
+    if (this.#settings.durable === false) return [];
+    return [draft.onFile(Code.StartWriteback, () => undefined, wholeFile)];
+  }
+
+  #syncTasks(): Task[] {
+    const draft = this.#here;
+    if (this.#settings.durable === false) return [];
+    const sync = draft.onFile(Code.Sync, draft.strict('sync the file'));
+    const done = (): void => {
+      draft.durability = 'file';
     };
-    const refused = owner === undefined ? lenient : this.#strict('set the owner');
-    return [
-      this.#onFile(Code.SetOwner, refused, (operation) => {
-        operation.flags = wanted.user;
-        operation.mode = wanted.group;
-      }),
-    ];
+    return [{ ...sync, done }];
   }
 
-  #attributeTasks(): Task[] {
-    const { attributes, attributesReason, unread } = this.#spot as Spot;
-    if (attributesReason !== undefined) {
-      this.#fallbacks.push({ what: 'attributes', reason: attributesReason });
-    }
-    for (const { name, reason } of unread) {
-      this.#fallbacks.push({ what: `attribute ${name}`, reason });
-    }
-    return [...attributes, ...this.#plainRights()].map(({ name, value }) =>
-      this.#onFile(Code.SetAttribute, this.#noted(`attribute ${name}`), (operation) => {
-        operation.attribute = name;
-        operation.payload = value;
-      }),
-    );
+  /* ------------------------------------------------------------------------ naming it */
+
+  get #locks(): boolean {
+    return this.engine.capabilities.locks === true;
   }
 
   /*
-   * A default ACL of the directory gives the temporary file rights that the old file never had: a
-   * user who could not read it could read the new one. An ACL of the mode alone takes them back.
+   * The lock tells a sweep in another process that this one lives: it is held until the file has
+   * its name. A close can tell of lost writes only where there was no sync.
    */
-  #plainRights(): Attribute[] {
-    const { old, attributes, givesRights } = this.#spot as Spot;
-    const hasOwn = attributes.some(({ name }) => name === ACCESS_RIGHTS);
-    if (old === undefined || !givesRights || hasOwn) return [];
-    return [{ name: ACCESS_RIGHTS, value: rightsOf(old.mode) }];
-  }
-
-  #modeTask(): Task[] {
-    const { old } = this.#spot as Spot;
-    const wanted = this.#settings.mode ?? old?.mode ?? 0o666 & ~environment.modeMask();
-    return [
-      this.#onFile(Code.SetMode, this.#strict('set the mode'), (operation) => {
-        operation.mode = wanted;
-      }),
-    ];
-  }
-
-  #timesTask(): Task[] {
-    const { old } = this.#spot as Spot;
-    if (!this.#settings.keepTimes || old === undefined) return [];
-    return [
-      this.#onFile(Code.SetTimes, this.#strict('set the times'), (operation) => {
-        operation.payload = new Uint8Array(old.times.buffer);
-      }),
-    ];
-  }
-
-  #contentTasks(): Task[] {
-    const tasks = [
-      ...this.#ownerTasks(),
-      ...this.#attributeTasks(),
-      ...this.#modeTask(),
-      ...this.#timesTask(),
-    ];
-    if (this.#settings.durable !== false) {
-      const sync = this.#onFile(Code.Sync, this.#strict('sync the file'));
-      const done = (): void => {
-        this.#durability = 'file';
-      };
-      tasks.push({ ...sync, done });
-    }
-    const done = (): void => {
-      this.#fd = -1;
+  #namingTasks(): Task[] {
+    const names = nameTasks(this.#here);
+    const closesLate = this.#isUnnamed || (this.#settings.durable !== false && this.#locks);
+    if (!closesLate) return [...this.#closeFileTasks(), ...names];
+    const close = closing(this.#here.fd);
+    const closed = (): undefined => {
+      this.#here.fd = -1;
     };
+    return [...names, { operation: close, done: closed, refused: closed }];
+  }
+
+  #closeFileTasks(): Task[] {
+    const draft = this.#here;
+    const done = (): void => {
+      draft.fd = -1;
+    };
+    const strict = draft.strict('close the temporary file');
     /* A refused close has closed: the number may be another file's by now (close(2)). */
-    const refused = (operation: Operation): IoError => {
+    const refused: Task['refused'] = (operation) => {
       done();
-      return untouched(operation, 'close the temporary file', this.path);
+      return strict(operation);
     };
-    return [...tasks, { ...this.#onFile(Code.Close, refused), done }];
-  }
-
-  #nameTask(code: typeof Code.Rename | typeof Code.Link, flags: number): Task {
-    const operation = new Operation(code);
-    operation.place = this.#temporary;
-    operation.place2 = (this.#spot as Spot).target;
-    operation.flags = flags;
-    const done = (): void => {
-      this.#isNamed = true;
-      this.#exists = code === Code.Link;
-    };
-    return { operation, done, refused: this.#strict('rename') };
-  }
-
-  #nameTasks(): Task[] {
-    if (!this.#settings.ifAbsent) return [this.#nameTask(Code.Rename, 0)];
-    if (this.engine.capabilities['rename-without-replacing'] === true) {
-      this.#method = 'rename without replacing';
-      return [this.#nameTask(Code.Rename, RENAME_NOREPLACE)];
-    }
-    this.#method = 'link';
-    const unlink = new Operation(Code.Unlink);
-    unlink.place = this.#temporary;
-    const done = (): void => {
-      this.#exists = false;
-    };
-    const tidy = { operation: unlink, done, refused: this.#noted('temporary name') };
-    return [this.#nameTask(Code.Link, 0), tidy];
+    return [{ ...draft.onFile(Code.Close, refused), done }];
   }
 
   #directoryTasks(): Task[] {
-    const { descriptor } = this.#spot as Spot;
-    if (this.#settings.durable !== 'full') return [];
-    if (descriptor < 0) {
-      const reason = String(this.engine.capabilities['directory-sync']);
-      this.#fallbacks.push({ what: 'directory sync', reason });
+    if (!this.wantsDirectory) return [];
+    if (this.directory < 0) {
+      this.#withoutDirectory();
       return [];
     }
-    const operation = new Operation(Code.Sync);
-    operation.fd = descriptor;
-    /* The name has changed: what is left is no longer to be aborted. */
-    operation.mustRun = true;
-    const done = (): void => {
-      this.#durability = 'full';
-    };
+    const operation = directorySync(this.directory);
+    const done = (): void => this.directorySynced(operation);
     return [{ operation, done, refused: (sync) => this.#directoryRefused(sync) }];
+  }
+
+  #withoutDirectory(): void {
+    this.#here.note('directory sync', String(this.engine.capabilities['directory-sync']));
   }
 
   /* What was read through the directory is done; a refused close has closed all the same. */
   #closeTasks(): Task[] {
-    const spot = this.#spot as Spot;
-    if (spot.descriptor < 0) return [];
+    if (this.#directory < 0) return [];
     const done = (): undefined => {
-      this.#spot = { ...spot, descriptor: -1 };
+      this.#directory = -1;
     };
-    return [{ operation: closing(spot.descriptor), done, refused: done }];
+    return [{ operation: closing(this.#directory), done, refused: done }];
   }
 
   /* A file system that has no sync for directories says EINVAL; anything else is a loss. */
@@ -369,65 +464,53 @@ export class Replacement implements Target {
     const context = { action, syscall: 'fsync', step, path, durable: 'unknown' } as const;
     const error = refusal(sync.result, context);
     if (error.kind !== 'invalid' && error.kind !== 'unsupported') return error;
-    this.#fallbacks.push({ what: 'directory sync', reason: error.code });
+    this.#here.note('directory sync', error.code);
     return undefined;
   }
 
-  /* Who cannot give the owner away must not give the owner's powers either. */
-  *#weakened(tasks: Task[]): Steps<void> {
-    const owner = tasks.findIndex(({ operation }) => operation.code === Code.SetOwner);
-    if (owner >= 0) {
-      yield* taskSteps(tasks.splice(0, owner + 1));
-      for (const { operation } of tasks) {
-        if (operation.fd === FD_OPENED_IN_RUN) operation.fd = this.#fd;
-        if (operation.code === Code.SetMode && !this.#isOwnerKept) operation.mode &= 0o777;
-      }
-    }
+  *#discard(draft: Draft): Steps<void> {
+    if (draft.fd >= 0) yield closing(draft.fd);
+    draft.fd = FD_OPENED_IN_RUN;
+    draft.bytes = 0;
+    if (!draft.exists || draft.temporary === undefined) return;
+    const unlink = new Operation(Code.Unlink);
+    unlink.place = draft.temporary;
+    unlink.mustRun = true;
+    yield unlink;
+    draft.exists = false;
   }
 
-  *#seal(before: Task[]): Steps<ReplaceReport> {
-    const spot = this.#spot as Spot;
-    const tasks = [...before, ...this.#contentTasks()];
-    if (((spot.old?.mode ?? 0) & 0o6000) !== 0) yield* this.#weakened(tasks);
-    tasks.push(...this.#nameTasks(), ...this.#directoryTasks());
-    if (this.#settings.sweep && !sweptOn(this.engine).has(spot.directory.path)) {
-      yield* taskSteps(tasks);
-      yield* this.#sweep(spot);
-      yield* taskSteps(this.#closeTasks());
-    } else {
-      yield* taskSteps([...tasks, ...this.#closeTasks()]);
-    }
-    return {
-      path: spot.target.path,
-      bytes: this.#bytes,
-      durability: this.#durability,
-      method: this.#method,
-      replaced: this.#hadOld,
-      engine: this.engine.name,
-      fallbacks: this.#fallbacks,
-      swept: this.#swept,
-    };
-  }
-
-  *#sweep({ directory, descriptor, target }: Spot): Steps<void> {
+  *#sweep(): Steps<void> {
+    const { directory, descriptor, target } = this.#here.spot;
     sweptOn(this.engine).add(directory.path);
     const held = descriptor < 0 ? target.directory : descriptor;
     this.#swept = yield* sweepSteps(this.engine, directory, held);
   }
 }
 
-const ACCESS_RIGHTS = 'system.posix_acl_access';
+let lastOrder = 0;
 
-/* Version 2, then owner, group and others as the mode has them (linux/posix_acl_xattr.h). */
-function rightsOf(mode: number): Uint8Array {
-  const view = new DataView(new ArrayBuffer(28));
-  view.setUint32(0, 2, true);
-  for (const [index, tag] of [0x01, 0x04, 0x20].entries()) {
-    view.setUint16(4 + index * 8, tag, true);
-    view.setUint16(6 + index * 8, (mode >> (6 - index * 3)) & 7, true);
-    view.setUint32(8 + index * 8, 0xffffffff, true);
-  }
-  return new Uint8Array(view.buffer);
+/* open(2), O_TMPFILE: file systems and kernels without it. */
+const NO_UNNAMED = ['EOPNOTSUPP', 'ENOTSUP', 'EISDIR', 'EINVAL', 'ENOENT', 'ENOSYS'].map(errnoOf);
+
+const NAMED = OpenFlag.Create | OpenFlag.Exclusive | OpenFlag.NoFollow;
+
+function wholeFile(operation: Operation): void {
+  operation.offset = 0;
+  operation.length = 0;
+}
+
+/** The sync of a directory whose names have changed: nothing about it is to be aborted. */
+export function directorySync(descriptor: number): Operation {
+  const operation = new Operation(Code.Sync);
+  operation.fd = descriptor;
+  operation.mustRun = true;
+  return operation;
+}
+
+function refused(path: string, code: string, words: string): IoError {
+  const action = `replace the file: ${words}`;
+  return new IoError({ action, code, path, step: 'inspect', durable: 'old' });
 }
 
 function toldOf(error: unknown, path: string, isNamed: boolean): unknown {

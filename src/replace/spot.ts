@@ -35,6 +35,10 @@ export interface Spot {
   readonly descriptor: number;
   readonly target: Place;
   readonly old: FileStat | undefined;
+  /** False for a directory that is held for others too, who close it. */
+  readonly isOurs: boolean;
+  /** A symbolic link stands there that is not to be followed. */
+  readonly isLink: boolean;
   readonly attributes: readonly Attribute[];
   /** Attributes that are there and whose value we may not know. */
   readonly unread: readonly { readonly name: string; readonly reason: string }[];
@@ -73,6 +77,8 @@ function wrongTarget(path: string, code: string, words?: string): IoError {
 interface Look {
   readonly directory: Place;
   readonly name: string;
+  /** The directory's descriptor, where it is held already. */
+  readonly known: number | undefined;
   readonly open: Operation | undefined;
   readonly stat: Operation;
   /** `undefined`, with a reason, where attributes cannot be listed. */
@@ -123,27 +129,51 @@ function rightsIn(rights: Operation | undefined): Rights {
   return { givesRights: false, unread: [{ name, reason: code }] };
 }
 
-function lookAt(engine: Engine, place: Place, wantsTraits: boolean): Look {
+/** Directories that are held open for several replaces, by their paths. */
+export class Held {
+  /** All of them, to be closed by whoever made this. */
+  readonly descriptors: number[] = [];
+  readonly #byPath: Map<string, number> = new Map();
+
+  get(path: string): number | undefined {
+    return this.#byPath.get(path);
+  }
+
+  add(path: string, descriptor: number): void {
+    this.descriptors.push(descriptor);
+    this.#byPath.set(path, descriptor);
+  }
+}
+
+/** What a spot is looked for with. */
+export interface Wish extends Pick<ReplaceSettings, 'followSymlink' | 'takesAfter'> {
+  readonly held?: Held | undefined;
+}
+
+function lookAt(engine: Engine, place: Place, { held, takesAfter }: Wish): Look {
   const directory = place.parent();
   const name = place.base;
   const { capabilities } = engine;
   const holds = capabilities['directory-sync'] === true;
-  const target = directory.child(name, holds ? FD_OPENED_IN_RUN : AT_FDCWD);
+  const known = held?.get(directory.path);
+  const seen = known ?? (holds ? FD_OPENED_IN_RUN : AT_FDCWD);
+  const target = directory.child(name, seen);
   const stat = new Operation(Code.Stat);
   stat.place = target;
   stat.flags = AT_SYMLINK_NOFOLLOW;
   const hasAttributes = capabilities.attributes === true;
-  const list = hasAttributes && wantsTraits ? listing(target) : undefined;
+  const list = hasAttributes && takesAfter === undefined ? listing(target) : undefined;
   const listReason = hasAttributes ? undefined : String(capabilities.attributes);
-  const rights = hasAttributes && holds ? defaultRights(directory, FD_OPENED_IN_RUN) : undefined;
+  const rights = hasAttributes && holds ? defaultRights(directory, seen) : undefined;
   if (list !== undefined) linked(stat, list);
   if (rights !== undefined) linked(stat, rights);
-  if (!holds) return { directory, name, open: undefined, stat, list, listReason, rights };
+  const look = { directory, name, known, stat, list, listReason, rights };
+  if (!holds || known !== undefined) return { ...look, open: undefined };
   const open = new Operation(Code.Open);
   open.place = directory;
   open.flags = OpenFlag.ReadOnly | OpenFlag.Directory;
   linked(open, stat);
-  return { directory, name, open, stat, list, listReason, rights };
+  return { ...look, open };
 }
 
 function* readLinkSteps(place: Place, target: Place): Steps<Place> {
@@ -152,7 +182,7 @@ function* readLinkSteps(place: Place, target: Place): Steps<Place> {
   read.out = new Uint8Array(4097);
   yield read;
   if (read.result < 0) throw untouched(read, 'follow the link', place.path);
-  return place.linkTarget(read.out.subarray(0, read.result));
+  return place.linkTarget(read.out.subarray(0, read.result), target.directory);
 }
 
 type Known = Pick<Spot, 'attributes' | 'unread'>;
@@ -221,42 +251,47 @@ function checkKind(stat: FileStat, path: string): void {
 }
 
 /**
- * Finds the spot, following symbolic links when asked to. The directory it answers is open.
+ * Finds the spot, following symbolic links when asked to. The directory it answers is open. A link
+ * that is relative is followed from the directory that was held when it was read.
  *
- * Errors: `IoError`; no descriptor is left then.
+ * Errors: `IoError`; no descriptor is left then but those in `held`.
  */
-export function* findSpot(
-  engine: Engine,
-  path: Place,
-  { followSymlink, takesAfter }: Pick<ReplaceSettings, 'followSymlink' | 'takesAfter'>,
-): Steps<Spot> {
+export function* findSpot(engine: Engine, path: Place, wish: Wish): Steps<Spot> {
+  const { followSymlink, held } = wish;
   let place = path;
-  for (let links = 0; links <= LINKS_MAX; links++) {
-    if (['', '.', '..'].includes(place.base)) throw wrongTarget(path.path, 'EISDIR');
-    const look = lookAt(engine, place, takesAfter === undefined);
-    let isKept = false;
-    try {
+  let before = -1;
+  try {
+    for (let links = 0; links <= LINKS_MAX; links++) {
+      if (['', '.', '..'].includes(place.base)) throw wrongTarget(path.path, 'EISDIR');
+      const look = lookAt(engine, place, wish);
       yield look.open ?? look.stat;
+      const opened = look.open?.result ?? -1;
+      if (opened >= 0 && held !== undefined) held.add(look.directory.path, opened);
+      if (before >= 0) yield closing(before);
+      before = held === undefined ? opened : -1;
       const spot = yield* spotOf(look, path.path);
       const isLink = spot.old?.kind === 'symlink';
-      isKept = !(isLink && followSymlink);
-      if (isKept) return isLink ? { ...spot, old: undefined, ...NONE } : spot;
+      if (!isLink || !followSymlink) {
+        before = -1;
+        return { ...spot, ...(isLink ? { old: undefined, ...NONE } : {}), isLink, isOurs: !held };
+      }
       place = yield* readLinkSteps(place, spot.target);
-    } finally {
-      const opened = look.open?.result ?? -1;
-      if (!isKept && opened >= 0) yield closing(opened);
     }
+    throw wrongTarget(path.path, 'ELOOP');
+  } finally {
+    if (before >= 0) yield closing(before);
   }
-  throw wrongTarget(path.path, 'ELOOP');
 }
 
-function* spotOf(look: Look, path: string): Steps<Spot> {
-  const { open, stat, list, directory } = look;
+type Found = Omit<Spot, 'isLink' | 'isOurs'>;
+
+function* spotOf(look: Look, path: string): Steps<Found> {
+  const { open, known, stat, list, directory } = look;
   if (open !== undefined && open.result < 0) {
     throw untouched(open, 'open the directory', path);
   }
-  const descriptor = open?.result ?? -1;
-  const target = directory.child(look.name, open === undefined ? AT_FDCWD : descriptor);
+  const descriptor = open?.result ?? known ?? -1;
+  const target = directory.child(look.name, descriptor < 0 ? AT_FDCWD : descriptor);
   const spot = { directory, descriptor, target, ...NONE, ...rightsIn(look.rights) };
   if (stat.result === errnoOf('ENOENT')) return { ...spot, old: undefined };
   if (stat.result < 0) throw untouched(stat, 'inspect the target', path);

@@ -1,12 +1,15 @@
 /** Operations of a replace in order, as few crossings as their answers allow. */
 import type { Steps } from '../engine.js';
-import { assert, type IoError } from '../errors.js';
+import { assert, IoError } from '../errors.js';
 import { type Transfer, transferSteps } from '../file.js';
 import { FD_OPENED_IN_RUN, linked, type Operation, opensDescriptor } from '../platform.js';
 
 /* What crosses at once is bounded (engine/pool.ts: 32 rows on the calling thread); attributes are
  * not, so a run is cut here. */
 const RUN_MAX = 32;
+
+/** What a refusal means: an error, other tasks in place of the refused one, or nothing. */
+export type Refused = (operation: Operation) => IoError | readonly Task[] | undefined;
 
 /** One operation, and what its refusal means. */
 export interface Task {
@@ -15,17 +18,28 @@ export interface Task {
   readonly transfer?: Transfer;
   /** Called once it is done. */
   readonly done?: () => void;
-  /** The error of a refusal, or `undefined` to go on without it. */
-  readonly refused: (operation: Operation) => IoError | undefined;
+  readonly refused: Refused;
 }
 
-function adopt(tasks: readonly Task[], descriptor: number): void {
+/** Tells tasks that are not yet under way the descriptor that was opened for them. */
+export function adopt(tasks: readonly Task[], descriptor: number): void {
   for (const { operation } of tasks) {
-    if (operation.fd === FD_OPENED_IN_RUN) operation.fd = descriptor;
+    const { fd, place } = operation;
+    if (fd === FD_OPENED_IN_RUN) operation.fd = descriptor;
+    if (place?.directory === FD_OPENED_IN_RUN) operation.place = place.seenFrom(descriptor);
   }
 }
 
-function* settle(task: Task, rest: readonly Task[]): Steps<boolean> {
+interface Settled {
+  readonly goesOn: boolean;
+  /** What is to be done in place of the task. */
+  readonly instead: readonly Task[];
+}
+
+const STOPPED: Settled = { goesOn: false, instead: [] };
+const DONE: Settled = { goesOn: true, instead: [] };
+
+function* settle(task: Task, rest: readonly Task[]): Steps<Settled> {
   const { operation, transfer } = task;
   if (transfer !== undefined) {
     const isWhole = operation.result === operation.length;
@@ -33,16 +47,16 @@ function* settle(task: Task, rest: readonly Task[]): Steps<boolean> {
     assert(transfer.isDone || !isWhole || rest.length === 0, 'a run ends where its write does');
     if (!transfer.isDone) yield* transferSteps(transfer);
     task.done?.();
-    return isWhole;
+    return isWhole ? DONE : STOPPED;
   }
   if (operation.result < 0) {
-    const error = task.refused(operation);
-    if (error !== undefined) throw error;
-    return false;
+    const answer = task.refused(operation);
+    if (answer instanceof IoError) throw answer;
+    return answer === undefined ? STOPPED : { goesOn: false, instead: answer };
   }
   if (opensDescriptor(operation.code)) adopt(rest, operation.result);
   task.done?.();
-  return true;
+  return DONE;
 }
 
 /**
@@ -60,11 +74,11 @@ export function* taskSteps(tasks: readonly Task[]): Steps<void> {
     /* A short write is resumed alone: still linked, it would take the rest along a second time. */
     for (const { operation } of run) operation.next = undefined;
     let index = 0;
-    let goesOn = true;
-    while (goesOn && index < run.length) {
+    let settled = DONE;
+    while (settled.goesOn && index < run.length) {
       const task = left[index++] as Task;
-      goesOn = yield* settle(task, left.slice(index));
+      settled = yield* settle(task, left.slice(index));
     }
-    left = left.slice(index);
+    left = [...settled.instead, ...left.slice(index)];
   }
 }

@@ -1,13 +1,18 @@
 /** The calls by name: open, stat, rename, link, unlink, links and attributes. */
 import {
+  AT_EMPTY_PATH,
   AT_REMOVEDIR,
+  AT_SYMLINK_FOLLOW,
   AT_SYMLINK_NOFOLLOW,
   Code,
   errnoOf,
   FD_OPENED_IN_RUN,
+  OPEN_UNNAMED,
   OpenFlag,
   type Operation,
   type Place,
+  RENAME_EXCHANGE,
+  RENAME_NOREPLACE,
   Resolve,
 } from '../platform.js';
 import type { Call, Handler } from './calls.js';
@@ -15,9 +20,6 @@ import { type Node, SECTOR_BYTES } from './node.js';
 import type { Bounds, LastPart, Spot } from './tree.js';
 import type { World } from './world.js';
 
-const RENAME_NOREPLACE = 1;
-const RENAME_EXCHANGE = 2;
-const FOLLOW = 0x400;
 const ACCESS_MASK = 3;
 
 function walked(world: World, place: Place | undefined, call: Call, last: LastPart) {
@@ -67,6 +69,7 @@ function openRefusal(node: Node | undefined, flags: number): number {
 
 function open(world: World, call: Call): number {
   const { flags, mode } = call.operation;
+  if (isUnnamed(flags)) return openUnnamed(world, call);
   const creates = (flags & OpenFlag.Create) !== 0;
   const isExclusive = creates && (flags & OpenFlag.Exclusive) !== 0;
   /* Kernel 6.4 and later: open(2), BUGS. */
@@ -92,6 +95,35 @@ function open(world: World, call: Call): number {
   /* Linux cuts a file that is opened for reading, too. */
   if (fd >= 0 && (flags & OpenFlag.Truncate) !== 0 && node.cache.size > 0)
     world.changing(node, (own) => own.truncate(0));
+  return fd;
+}
+
+/* O_TMPFILE has the bit of O_DIRECTORY in it. */
+function isUnnamed(flags: number): boolean {
+  return OPEN_UNNAMED !== 0 && (flags & OPEN_UNNAMED) === OPEN_UNNAMED;
+}
+
+/** A file without a name: gone with its last descriptor, or with the power, unless it is linked. */
+function openUnnamed(world: World, call: Call): number {
+  const { flags, mode } = call.operation;
+  const spot = placed(world, call, 'follow');
+  if (typeof spot === 'number') return spot;
+  if (spot.node === 0) return errnoOf('ENOENT');
+  const { tree, settings } = world;
+  if (tree.look(spot.node).kind !== 'directory') return errnoOf('ENOTDIR');
+  if ((flags & ACCESS_MASK) === OpenFlag.ReadOnly) return errnoOf('EINVAL');
+  const node = tree.create('file', world.traits(mode & 0o7777 & ~settings.modeMask));
+  node.createdMs = world.nowMs;
+  node.changedMs = world.nowMs;
+  const fd = world.allot({
+    node: node.number,
+    flags: flags & ACCESS_MASK,
+    position: 0,
+    descriptorCount: 0,
+    lock: undefined,
+    ranges: [],
+  });
+  if (fd < 0) world.letGo(node);
   return fd;
 }
 
@@ -216,8 +248,28 @@ function unlink(world: World, call: Call): number {
   return 0;
 }
 
+/** Gives the file that a descriptor is open on another name. */
+function linkOpened(world: World, call: Call): number {
+  const { place, place2 } = call.operation;
+  const held = place?.directory === FD_OPENED_IN_RUN ? call.opened : (place?.directory ?? -1);
+  const node = world.nodeFor(held, 'any');
+  if (typeof node === 'number') return node;
+  const target = walked(world, place2, call, 'name');
+  if (typeof target === 'number') return target;
+  if (target.node < 0) return target.node;
+  if (target.node !== 0) return errnoOf('EEXIST');
+  if (target.isSlashed) return errnoOf('ENOENT');
+  if (node.kind === 'directory') return errnoOf('EPERM');
+  const { directory, name } = target;
+  const changes = [{ directory, name, before: 0, after: node.number }];
+  world.tree.change(`link an open file to ${name}`, changes);
+  return 0;
+}
+
 function link(world: World, call: Call): number {
-  const follows = (call.operation.flags & FOLLOW) !== 0;
+  const isOpened = (call.operation.flags & AT_EMPTY_PATH) !== 0;
+  if (isOpened && call.operation.place?.name === '') return linkOpened(world, call);
+  const follows = (call.operation.flags & AT_SYMLINK_FOLLOW) !== 0;
   const both = bothPlaced(world, call, follows ? 'follow' : 'look');
   if (typeof both === 'number') return both;
   const [source, target] = both;
