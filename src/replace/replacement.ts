@@ -9,21 +9,27 @@ import { closing, Latch, type Target, Transfer, transferSteps } from '../file.js
 import {
   AT_FDCWD,
   Code,
-  errnoOf,
   FD_OPENED_IN_RUN,
   type FileStat,
   OPEN_UNNAMED,
-  OpenFlag,
   Operation,
   Place,
   refusal,
 } from '../platform.js';
 import { Draft, type Fallback, type Method } from './draft.js';
+import {
+  closeFileTasks,
+  discard,
+  namingTasks,
+  openTasks,
+  startTasks,
+  syncTasks,
+} from './making.js';
 import { DESCRIPTORS, hasNamed, nameTasks, noExchange } from './names.js';
 import type { ReplaceSettings } from './options.js';
 import { findSpot, type Held } from './spot.js';
 import { type Task, taskSteps } from './tasks.js';
-import { lockOf, sweepSteps, temporaryName } from './temporary.js';
+import { sweepSteps, temporaryName } from './temporary.js';
 import { givesPowers, traitTasks, weaken } from './traits.js';
 
 /** What a replace did, and what it could not do. */
@@ -112,7 +118,11 @@ export class Replacement implements Target {
   /** All of it, for content that is here already. Errors: `IoError`; nothing is left then. */
   *all(sequence: Sequence): Steps<ReplaceReport> {
     return yield* this.#attempt(sequence, function* (this: Replacement, made) {
-      const tasks = [...this.#syncTasks(), ...this.#namingTasks(), ...this.#directoryTasks()];
+      const tasks = [
+        ...syncTasks(this.#here),
+        ...namingTasks(this.#here),
+        ...this.#directoryTasks(),
+      ];
       const mustSweep = this.#mustSweep;
       if (!mustSweep) tasks.push(...this.#closeTasks());
       yield* taskSteps([...made, ...tasks]);
@@ -124,7 +134,7 @@ export class Replacement implements Target {
   /** The new file with all its content and traits, not yet synced, its writing begun. */
   *ready(sequence: Sequence): Steps<void> {
     yield* this.#attempt(sequence, function* (this: Replacement, made) {
-      yield* taskSteps([...made, ...this.#startTasks()]);
+      yield* taskSteps([...made, ...startTasks(this.#here)]);
     });
   }
 
@@ -144,11 +154,11 @@ export class Replacement implements Target {
   *open(): Steps<void> {
     if (this.#isUnnamed && !hasNamed(this.engine)) yield* this.#checkDescriptors();
     try {
-      yield* taskSteps(this.#openTasks());
+      yield* taskSteps(openTasks(this.#here));
     } catch (error) {
       if (!this.#wantsName) throw error;
       this.#takeName();
-      yield* taskSteps(this.#openTasks());
+      yield* taskSteps(openTasks(this.#here));
     }
   }
 
@@ -162,12 +172,12 @@ export class Replacement implements Target {
   /** After the last `write`: as `ready`. */
   *complete(): Steps<void> {
     const tasks = yield* this.#traits([]);
-    yield* taskSteps([...tasks, ...this.#startTasks()]);
+    yield* taskSteps([...tasks, ...startTasks(this.#here)]);
   }
 
   /** Syncs and closes the file that is ready; its name comes later, by the tasks of `naming`. */
   *sync(): Steps<void> {
-    yield* taskSteps([...this.#syncTasks(), ...this.#closeFileTasks()]);
+    yield* taskSteps([...syncTasks(this.#here), ...closeFileTasks(this.#here)]);
   }
 
   /** What gives the synced file its name, as tasks. */
@@ -179,7 +189,7 @@ export class Replacement implements Target {
   *syncAndName(): Steps<string> {
     const stat = new Operation(Code.Stat);
     stat.fd = this.directory;
-    const named = [...this.#syncTasks(), ...this.#namingTasks()];
+    const named = [...syncTasks(this.#here), ...namingTasks(this.#here)];
     if (stat.fd < 0) yield* taskSteps(named);
     else yield* taskSteps([{ operation: stat, refused: () => undefined }, ...named]);
     const { device, inode } = stat.stat ?? { device: 0, inode: 0 };
@@ -203,9 +213,9 @@ export class Replacement implements Target {
   }
 
   /** Puts the file in the target's place, alone. Errors: `IoError`. */
-  *finish({ isReady = false } = {}): Steps<ReplaceReport> {
+  *finish({ isReady = false }: { readonly isReady?: boolean } = {}): Steps<ReplaceReport> {
     const traits = isReady ? [] : yield* this.#traits([]);
-    const named = [...this.#syncTasks(), ...this.#namingTasks(), ...this.#directoryTasks()];
+    const named = [...syncTasks(this.#here), ...namingTasks(this.#here), ...this.#directoryTasks()];
     yield* taskSteps([...traits, ...named]);
     yield* this.close();
     return this.report();
@@ -214,7 +224,7 @@ export class Replacement implements Target {
   /** Removes what stands half done. Never fails: the first error is the one to tell. */
   *abandon(): Steps<void> {
     const draft = this.#draft;
-    if (draft !== undefined) yield* this.#discard(draft);
+    if (draft !== undefined) yield* discard(draft);
     if (this.#directory >= 0) yield closing(this.#directory);
     this.#directory = -1;
   }
@@ -250,7 +260,7 @@ export class Replacement implements Target {
       } catch (error) {
         if (!this.#wantsName) throw error;
       }
-      yield* this.#discard(this.#here);
+      yield* discard(this.#here);
       this.#takeName();
       return yield* then.call(this, yield* this.#make(sequence));
     } catch (error) {
@@ -260,7 +270,7 @@ export class Replacement implements Target {
   }
 
   *#make(sequence: Sequence): Steps<Task[]> {
-    const tasks = this.#openTasks();
+    const tasks = openTasks(this.#here);
     if (sequence.views.length > this.engine.viewCountMax) {
       yield* taskSteps(tasks);
       yield* this.write(sequence);
@@ -333,27 +343,6 @@ export class Replacement implements Target {
     if (stat.result < 0) this.#takeName();
   }
 
-  #openTasks(): Task[] {
-    const draft = this.#here;
-    const { temporary, spot } = draft;
-    const open = new Operation(Code.Open);
-    open.place = temporary ?? spot.directory.child('.', spot.target.directory);
-    open.flags = OpenFlag.WriteOnly | (temporary === undefined ? OPEN_UNNAMED : NAMED);
-    open.mode = 0o600;
-    const done = (): void => {
-      draft.fd = open.result;
-      draft.exists = temporary !== undefined;
-    };
-    const strict = draft.strict('create the temporary file');
-    const refused: Task['refused'] = (operation) => {
-      draft.wantsName = temporary === undefined && NO_UNNAMED.includes(operation.result);
-      return strict(operation);
-    };
-    const task = { operation: open, done, refused };
-    if (temporary === undefined || !this.#locks) return [task];
-    return [task, { operation: lockOf(FD_OPENED_IN_RUN), refused: () => undefined }];
-  }
-
   #writeTask(sequence: Sequence): Task {
     const draft = this.#here;
     const options = { code: Code.Write, offset: 0, isWhole: true } as const;
@@ -380,57 +369,7 @@ export class Replacement implements Target {
     return tasks;
   }
 
-  /* What is under way already when the syncs come needs fewer commits (bench/results). */
-  #startTasks(): Task[] {
-    const draft = this.#here;
-    if (this.#settings.durable === false) return [];
-    return [draft.onFile(Code.StartWriteback, () => undefined, wholeFile)];
-  }
-
-  #syncTasks(): Task[] {
-    const draft = this.#here;
-    if (this.#settings.durable === false) return [];
-    const sync = draft.onFile(Code.Sync, draft.strict('sync the file'));
-    const done = (): void => {
-      draft.durability = 'file';
-    };
-    return [{ ...sync, done }];
-  }
-
-  /* ------------------------------------------------------------------------ naming it */
-
-  get #locks(): boolean {
-    return this.engine.capabilities.locks === true;
-  }
-
-  /*
-   * The lock tells a sweep in another process that this one lives: it is held until the file has
-   * its name. A close can tell of lost writes only where there was no sync.
-   */
-  #namingTasks(): Task[] {
-    const names = nameTasks(this.#here);
-    const closesLate = this.#isUnnamed || (this.#settings.durable !== false && this.#locks);
-    if (!closesLate) return [...this.#closeFileTasks(), ...names];
-    const close = closing(this.#here.fd);
-    const closed = (): undefined => {
-      this.#here.fd = -1;
-    };
-    return [...names, { operation: close, done: closed, refused: closed }];
-  }
-
-  #closeFileTasks(): Task[] {
-    const draft = this.#here;
-    const done = (): void => {
-      draft.fd = -1;
-    };
-    const strict = draft.strict('close the temporary file');
-    /* A refused close has closed: the number may be another file's by now (close(2)). */
-    const refused: Task['refused'] = (operation) => {
-      done();
-      return strict(operation);
-    };
-    return [{ ...draft.onFile(Code.Close, refused), done }];
-  }
+  /* ------------------------------------------------------------------------ its directory */
 
   #directoryTasks(): Task[] {
     if (!this.wantsDirectory) return [];
@@ -468,18 +407,6 @@ export class Replacement implements Target {
     return undefined;
   }
 
-  *#discard(draft: Draft): Steps<void> {
-    if (draft.fd >= 0) yield closing(draft.fd);
-    draft.fd = FD_OPENED_IN_RUN;
-    draft.bytes = 0;
-    if (!draft.exists || draft.temporary === undefined) return;
-    const unlink = new Operation(Code.Unlink);
-    unlink.place = draft.temporary;
-    unlink.mustRun = true;
-    yield unlink;
-    draft.exists = false;
-  }
-
   *#sweep(): Steps<void> {
     const { directory, descriptor, target } = this.#here.spot;
     sweptOn(this.engine).add(directory.path);
@@ -489,16 +416,6 @@ export class Replacement implements Target {
 }
 
 let lastOrder = 0;
-
-/* open(2), O_TMPFILE: file systems and kernels without it. */
-const NO_UNNAMED = ['EOPNOTSUPP', 'ENOTSUP', 'EISDIR', 'EINVAL', 'ENOENT', 'ENOSYS'].map(errnoOf);
-
-const NAMED = OpenFlag.Create | OpenFlag.Exclusive | OpenFlag.NoFollow;
-
-function wholeFile(operation: Operation): void {
-  operation.offset = 0;
-  operation.length = 0;
-}
 
 /** The sync of a directory whose names have changed: nothing about it is to be aborted. */
 export function directorySync(descriptor: number): Operation {
