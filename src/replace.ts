@@ -175,7 +175,7 @@ async function pour(call: Call, replacement: Replacement, step: Step): Promise<v
   }
 }
 
-/* Beside others in the directory: the syncs of the files side by side, that of the directory once. */
+/* Beside others in the directory: the files are synced side by side, the directory once for all. */
 async function nameTogether(
   replacement: Replacement,
   shared: SharedDirectories,

@@ -70,8 +70,8 @@ export class Place {
   }
 
   /**
-   * Where a symbolic link at this place leads: nothing is normalised, `..` is the kernel's. One that
-   * is relative is seen from `descriptor`, the directory that holds the link.
+   * Where a symbolic link at this place leads: nothing is normalised, `..` is the kernel's. One
+   * that is relative is seen from `descriptor`, the directory that holds the link.
    */
   linkTarget(bytes: Uint8Array, descriptor: number = AT_FDCWD): Place {
     const link = textOf(bytes);

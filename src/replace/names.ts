@@ -1,4 +1,4 @@
-/** How the new file gets the target's name, and what happens where a file system has no such call. */
+/** How the new file gets the target's name, and what happens where there is no such call. */
 import type { Engine } from '../engine.js';
 import { type IoError, IoError as Refusal } from '../errors.js';
 import {

@@ -9,6 +9,7 @@ import { closing, Latch, type Target, Transfer, transferSteps } from '../file.js
 import {
   AT_FDCWD,
   Code,
+  errnoOf,
   FD_OPENED_IN_RUN,
   type FileStat,
   OPEN_UNNAMED,
@@ -27,7 +28,7 @@ import {
 } from './making.js';
 import { DESCRIPTORS, hasNamed, nameTasks, noExchange } from './names.js';
 import type { ReplaceSettings } from './options.js';
-import { findSpot, type Held } from './spot.js';
+import { findSpot, type Held, untouched } from './spot.js';
 import { type Task, taskSteps } from './tasks.js';
 import { sweepSteps, temporaryName } from './temporary.js';
 import { givesPowers, traitTasks, weaken } from './traits.js';
@@ -340,7 +341,9 @@ export class Replacement implements Target {
     const stat = new Operation(Code.Stat);
     stat.place = new Place(DESCRIPTORS, 'latin1', AT_FDCWD);
     yield stat;
-    if (stat.result < 0) this.#takeName();
+    if (stat.result >= 0) return;
+    if (!HIDDEN.includes(stat.result)) throw untouched(stat, 'inspect', this.path);
+    this.#takeName();
   }
 
   #writeTask(sequence: Sequence): Task {
@@ -416,6 +419,9 @@ export class Replacement implements Target {
 }
 
 let lastOrder = 0;
+
+/* No /proc here, or it is not for us. */
+const HIDDEN = ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].map(errnoOf);
 
 /** The sync of a directory whose names have changed: nothing about it is to be aborted. */
 export function directorySync(descriptor: number): Operation {

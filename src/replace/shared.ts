@@ -46,7 +46,7 @@ export class SharedDirectories {
 
   /**
    * Syncs a directory for one whose file has its name there by now. `identity` is the same for two
-   * descriptors only if they are open on one directory; `order` grows with the time of their opening.
+   * descriptors only if they are open on one directory; `order` grows with the time of opening.
    */
   sync(identity: string, descriptor: number, order: number): Promise<Operation> {
     const group = this.#groups.get(identity) ?? { waiting: [], isUnderWay: false };

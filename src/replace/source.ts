@@ -64,11 +64,9 @@ export class Source {
   /** Errors: `TypeError` for a Web stream that is locked to another reader. */
   constructor(data: PieceSource) {
     this.#data = data;
-    if (isWebSource(data)) this.#iterator = iteratorOf(data);
-    /* It stays: a stream that was let go of may tell of its error in a later turn of the loop. */ else if (
-      isEmitter(data)
-    )
-      data.on('error', () => undefined);
+    /* It stays: a stream that was let go of may tell of its error in a later turn of the loop. */
+    if (isEmitter(data)) data.on('error', () => undefined);
+    else if (isWebSource(data)) this.#iterator = iteratorOf(data);
   }
 
   /** The next piece; `undefined` when there is none. Errors: what the source throws. */
