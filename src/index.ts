@@ -106,6 +106,7 @@ export {
 export {
   type WriteFileAtomic,
   type WriteFileAtomicCallback,
+  type WriteFileAtomicData,
   type WriteFileAtomicOptions,
   writeFileAtomic,
 } from './write-file-atomic.js';

@@ -82,6 +82,7 @@ export {
 } from './platform/probing.js';
 export type { FileKind, FileStat } from './platform/stat.js';
 export {
+  atExit,
   chance,
   environment,
   now,

@@ -17,11 +17,13 @@
  * the old content); a target that is a mount point of its own (EBUSY).
  * Source: rename(2), fsync(2); Pillai et al., All File Systems Are Not Created Equal, OSDI 2014
  */
+
+import { isAbsolute, normalize } from 'node:path';
 import type { Buffers, Sequence } from './buffers.js';
 import { drive, driveSync, type Engine, engineOf, type Steps } from './engine.js';
 import { invalidType } from './errors.js';
 import type { PathLike } from './file.js';
-import { environment, type Place, placeOf } from './platform.js';
+import { atExit, environment, type Place, placeOf } from './platform.js';
 import { Batch, type BatchEntry, ReplaceFilesError } from './replace/batch.js';
 import {
   type ReplaceEntryOptions,
@@ -57,8 +59,10 @@ export type {
 };
 export { ReplaceFilesError, Replacement, replaceSettingsOf, temporaryName, traitsOf };
 
+/* Of two spellings of one path, too; a link and what it leads to are two. */
 function turnOf({ path }: Place): string {
-  return path.startsWith('/') ? path : `${environment.workingDirectory()}/${path}`;
+  const isWhole = isAbsolute(path);
+  return normalize(isWhole ? path : `${environment.workingDirectory()}/${path}`);
 }
 
 /** Work on one path takes turns with all replaces of that path. */
@@ -118,6 +122,7 @@ async function replace(call: Call): Promise<ReplaceReport> {
   const directory = place.parent().path;
   const leave = shared.enter(directory);
   const isAlone = (): boolean => shared.countIn(directory) === 1;
+  const forget = atExit(() => driveSync(engine, replacement.forsake()));
   try {
     if (content !== undefined && settings.onTemporary === undefined) {
       if (isAlone()) return await drive(engine, replacement.all(content), patience.interrupt);
@@ -134,6 +139,7 @@ async function replace(call: Call): Promise<ReplaceReport> {
       return nameTogether(replacement, shared, step);
     });
   } finally {
+    forget();
     leave();
   }
 }
@@ -281,7 +287,11 @@ export async function replaceFiles(
   try {
     if (batch.length === 0) return [];
     const keys = new Set(batch.map(({ place }) => turnOf(place)));
-    return await inTurns(keys, patience, () => new Batch(engine, batch).run(patience));
+    return await inTurns(keys, patience, async () => {
+      const files = new Batch(engine, batch);
+      const forget = atExit(() => driveSync(engine, files.forsake()));
+      return files.run(patience).finally(forget);
+    });
   } finally {
     for (const source of sources) source?.end();
   }

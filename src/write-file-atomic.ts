@@ -5,25 +5,30 @@
  * Invariants: 1. A promise that resolves, or a callback without an error, is a replace that
  *                survives a power cut, unless `fsync: false` was asked for.
  * Not promised: the name of the temporary file, which the package derives from the target's and
- * which can be foreseen.
+ * which can be foreseen; `_getTmpname` and `_cleanupOnExit`, which its own tests use; that a
+ * signal without a handler removes the temporary file: a later replace does (replace.ts).
  * Source: write-file-atomic 7, README and lib/index.js
  */
 import type { Buffers } from './buffers.js';
 import type { Engine } from './engine.js';
-import { invalidType } from './errors.js';
+import { invalidType, invalidValue } from './errors.js';
 import type { PathLike } from './file.js';
 import { environment } from './platform.js';
 import { type ReplaceOptions, replaceFile, replaceFileSync } from './replace.js';
 
 export interface WriteFileAtomicOptions {
   readonly encoding?: BufferEncoding | null | undefined;
-  /** `false` does not take over the permissions of the old file. */
-  readonly mode?: number | false | null | undefined;
-  /** `false` does not take over the owner of the old file. */
+  /** `false` does not take over the permissions of the old file; text is octal. */
+  readonly mode?: number | string | false | null | undefined;
+  /** `false` does not take over the owner of the old file. Who may not give files away keeps them. */
   readonly chown?: { readonly uid: number; readonly gid: number } | false | null | undefined;
   /** Default true: file and directory are synced. */
   readonly fsync?: boolean | undefined;
   readonly tmpfileCreated?: ((path: string) => void | Promise<void>) | undefined;
+  /** Beyond the package: ends it between system calls, never after the rename. */
+  readonly signal?: AbortSignal | undefined;
+  /** Beyond the package: milliseconds. */
+  readonly timeoutMs?: number | undefined;
   /** Beyond the package: what performs it, such as a simulated disk. Default: `defaultEngine()`. */
   readonly engine?: Engine | undefined;
 }
@@ -38,7 +43,7 @@ function translated(options: OptionsOrEncoding): ReplaceOptions {
   if (typeof options !== 'object')
     throw invalidType('options', 'an object or an encoding', options);
   const { chown, mode } = options;
-  const owner = chown ? { user: chown.uid, group: chown.gid } : chown;
+  const owner = chown ? { user: chown.uid, group: chown.gid, required: false } : chown;
   return {
     encoding: options.encoding ?? undefined,
     mode: modeOf(mode),
@@ -46,17 +51,34 @@ function translated(options: OptionsOrEncoding): ReplaceOptions {
     durable: options.fsync === false ? false : 'full',
     onTemporary: options.tmpfileCreated,
     engine: options.engine,
+    signal: options.signal,
+    timeoutMs: options.timeoutMs,
   };
 }
 
 /* What stat(2) tells may be passed on: the kind of file in it is no permission. */
 function modeOf(mode: WriteFileAtomicOptions['mode']): number | undefined {
   if (mode === false) return 0o666 & ~environment.modeMask();
+  if (typeof mode === 'string') return octal(mode);
   return typeof mode === 'number' ? mode & 0o7777 : (mode ?? undefined);
 }
 
-async function write(path: PathLike, data: string | Buffers, options: OptionsOrEncoding) {
-  await replaceFile(path, data, translated(options));
+function octal(mode: string): number {
+  if (/^[0-7]{1,6}$/.test(mode)) return Number.parseInt(mode, 8) & 0o7777;
+  throw invalidValue('options.mode', 'a number or octal digits', mode);
+}
+
+/** What the package writes: nothing for `undefined` and `null`, and what is no view as text. */
+export type WriteFileAtomicData = string | Buffers | number | bigint | boolean | null | undefined;
+
+function contentOf(data: WriteFileAtomicData): string | Buffers {
+  if (data === undefined || data === null) return '';
+  const isPlain = typeof data === 'number' || typeof data === 'bigint' || typeof data === 'boolean';
+  return isPlain ? String(data) : data;
+}
+
+async function write(path: PathLike, data: WriteFileAtomicData, options: OptionsOrEncoding) {
+  await replaceFile(path, contentOf(data), translated(options));
 }
 
 function callBack(done: Promise<void>, callback: WriteFileAtomicCallback): void {
@@ -69,11 +91,11 @@ function callBack(done: Promise<void>, callback: WriteFileAtomicCallback): void 
 
 /** The function of the npm package: promise, callback and `.sync`. */
 export interface WriteFileAtomic {
-  (path: PathLike, data: string | Buffers, options?: OptionsOrEncoding): Promise<void>;
-  (path: PathLike, data: string | Buffers, callback: WriteFileAtomicCallback): void;
+  (path: PathLike, data: WriteFileAtomicData, options?: OptionsOrEncoding): Promise<void>;
+  (path: PathLike, data: WriteFileAtomicData, callback: WriteFileAtomicCallback): void;
   (
     path: PathLike,
-    data: string | Buffers,
+    data: WriteFileAtomicData,
     options: OptionsOrEncoding,
     callback: WriteFileAtomicCallback,
   ): void;
@@ -83,12 +105,12 @@ export interface WriteFileAtomic {
    * Durable: as `replaceFile`, unless `fsync: false`.
    * Errors: as `replaceFile`.
    */
-  sync(path: PathLike, data: string | Buffers, options?: OptionsOrEncoding): void;
+  sync(path: PathLike, data: WriteFileAtomicData, options?: OptionsOrEncoding): void;
 }
 
 function atomically(
   path: PathLike,
-  data: string | Buffers,
+  data: WriteFileAtomicData,
   options?: OptionsOrEncoding | WriteFileAtomicCallback,
   callback?: WriteFileAtomicCallback,
 ): Promise<void> | void {
@@ -101,14 +123,15 @@ function atomically(
   callBack(done, back);
 }
 
-function sync(path: PathLike, data: string | Buffers, options?: OptionsOrEncoding): void {
-  replaceFileSync(path, data, translated(options));
+function sync(path: PathLike, data: WriteFileAtomicData, options?: OptionsOrEncoding): void {
+  replaceFileSync(path, contentOf(data), translated(options));
 }
 
 /**
  * Replaces a file as `write-file-atomic` does, and survives a power cut.
  *
- * Shapes: text, one view or views; options or an encoding; with a callback or as a promise.
+ * Shapes: text, one view or views, numbers and the like as text, nothing for `undefined`; options
+ * or an encoding; with a callback or as a promise.
  * Order: calls on one path end in the order of the calls.
  * Durable: as `replaceFile`, unless `fsync: false`.
  * Errors: as `replaceFile`.

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -375,8 +376,10 @@ everywhere('with ifAbsent loses to a file that came in between', async (t, { rep
 onEngines('replaceFile() with ifAbsent lets exactly one of 20 win', async (t, engine) => {
   const directory = scratch(t);
   const path = join(directory, 'file');
-  /* Each spells the path its own way, so that none waits for another's turn. */
-  const spelt = (turn: number): string => `${directory}${'/.'.repeat(turn)}/file`;
+  /* Each comes by a link of its own, so that none waits for another's turn. */
+  const ways = scratch(t);
+  const spelt = (turn: number): string => `${ways}/${turn}/file`;
+  for (let turn = 0; turn < 20; turn++) symlinkSync(directory, join(ways, `${turn}`));
   const all = Array.from({ length: 20 }, (_, turn) =>
     replaceFile(spelt(turn), `content ${turn}`, { engine, ifAbsent: true }),
   );

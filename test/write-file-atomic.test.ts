@@ -3,7 +3,15 @@
  * what its README promises.
  */
 import { deepEqual, equal, ok, rejects, throws } from 'node:assert/strict';
-import { chmodSync, chownSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -187,8 +195,91 @@ inEveryShape('passes errors on and leaves nothing', async (t, write) => {
   });
   await rejects(write(directory, 'x'), { code: 'EISDIR' });
   await rejects(write('', 'x'), { name: 'TypeError' });
-  await rejects(write(join(directory, 'file'), 7 as unknown as string), { name: 'TypeError' });
+  await rejects(write(join(directory, 'file'), {} as unknown as string), { name: 'TypeError' });
   await rejects(write(join(directory, 'file'), 'x', 7 as unknown as 'utf8'), { name: 'TypeError' });
+  assertHoldsOnly(directory, []);
+});
+
+/* The package writes `String(data)` of what is no view, and an empty file for nothing. */
+inEveryShape('writes nothing for nothing and numbers as text', async (_t, write) => {
+  const path = join(scratch(_t), 'file');
+  for (const [data, text] of [
+    [undefined, ''],
+    [null, ''],
+    [42, '42'],
+    [0, '0'],
+    [true, 'true'],
+    [10n, '10'],
+  ] as const) {
+    writeFileSync(path, 'old');
+    await write(path, data);
+    equal(readFileSync(path, 'latin1'), text);
+  }
+  for (const data of [{}, () => 'x', Symbol('x'), ['a', 'b']]) {
+    await rejects(write(path, data as unknown as string), { name: 'TypeError' });
+  }
+});
+
+/* Its own tests pass `mode: '0777'`. */
+inEveryShape('takes a mode as octal digits', async (t, write) => {
+  const path = join(scratch(t), 'file');
+  await write(path, 'x', { mode: '0741' });
+  equal(modeAt(path), 0o741);
+  for (const mode of ['rwx', '', '0o644', '9']) {
+    await rejects(write(path, 'x', { mode }), { code: 'ERR_INVALID_ARG_VALUE' });
+  }
+});
+
+/* Who may not give files away keeps them: graceful-fs and the package let EPERM pass. */
+for (const word of engineWords) {
+  test(`writeFileAtomic() goes on where it may not change the owner (${word})`, async (t) => {
+    const engine = engineHere(word);
+    if (typeof engine === 'string') return t.skip(engine);
+    if (!needsRoot(t)) return;
+    const directory = scratch(t);
+    chmodSync(directory, 0o777);
+    const source = `
+      import { configure, writeFileAtomic } from 'holdfast';
+      configure({ engine: '${word}' });
+      process.setgroups([]); process.setgid(65534); process.setuid(65534);
+      const chown = { uid: 1, gid: 2 };
+      await writeFileAtomic(process.argv[1] + '/a', 'a', { chown });
+      writeFileAtomic.sync(process.argv[1] + '/b', 'b', { chown, mode: '0640' });
+      writeFileAtomic(process.argv[1] + '/c', 'c', { chown }, (error) => console.log(error));`;
+    equal(await outputOf({ source, args: [directory] }), 'null\n');
+    for (const name of ['a', 'b', 'c']) {
+      equal(readFileSync(join(directory, name), 'latin1'), name);
+      equal(statSync(join(directory, name)).uid, 65534);
+    }
+    equal(modeAt(join(directory, 'b')), 0o640);
+  });
+}
+
+/* "the temporary file is removed" also when the program ends in between. */
+test('writeFileAtomic() leaves no temporary file behind process.exit()', async (t) => {
+  const directory = scratch(t);
+  const source = `
+    import { writeFileAtomic } from 'holdfast';
+    const path = process.argv[1];
+    let created = 0;
+    const tmpfileCreated = () => {
+      if (++created < 5) return new Promise(() => {});
+      console.log(created);
+      process.exit(0);
+    };
+    for (let at = 0; at < 5; at++) writeFileAtomic(path + '/' + at, 'x', { tmpfileCreated });`;
+  equal(await outputOf({ source, args: [directory] }), '5\n');
+  assertHoldsOnly(directory, []);
+});
+
+test('writeFileAtomic() takes a signal and a time limit', async (t) => {
+  const directory = scratch(t);
+  const path = join(directory, 'file');
+  const signal = AbortSignal.abort();
+  await rejects(writeFileAtomic(path, 'x', { signal }), { name: 'AbortError' });
+  const tmpfileCreated = (): Promise<void> => new Promise(() => undefined);
+  const late = writeFileAtomic(path, 'x', { tmpfileCreated, timeoutMs: 5 });
+  await rejects(late, { code: 'ETIMEDOUT', kind: 'timeout' });
   assertHoldsOnly(directory, []);
 });
 
@@ -207,15 +298,19 @@ test('writeFileAtomic() waits for an asynchronous tmpfileCreated', async (t) => 
 /* "If multiple writes are concurrently issued to the same file, the write operations are put into a
  * queue and serialized in the order they were called." */
 test('writeFileAtomic() of one path ends in the order of the calls', async (t) => {
-  const path = join(scratch(t), 'file');
+  const directory = scratch(t);
+  mkdirSync(join(directory, 'x'));
+  const path = join(directory, 'file');
   const ended: number[] = [];
   const all = Array.from({ length: 20 }, (_, turn) => {
     const end = (): void => {
       ended.push(turn);
     };
-    if (turn % 2 === 0) return writeFileAtomic(path, `${turn}`).then(end);
+    /* However it is spelt: the package resolves it. */
+    const spelt = turn % 3 === 0 ? `${directory}/./x/..//file` : path;
+    if (turn % 2 === 0) return writeFileAtomic(spelt, `${turn}`).then(end);
     return new Promise<void>((resolve) => {
-      writeFileAtomic(path, `${turn}`, (error) => {
+      writeFileAtomic(spelt, `${turn}`, (error) => {
         equal(error, null);
         end();
         resolve();

@@ -37,6 +37,25 @@ export function startTimer(milliseconds: number, run: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
+const atEnd = new Set<() => void>();
+
+function endAll(): void {
+  for (const run of atEnd) run();
+}
+
+/**
+ * Runs something when the process ends by itself (`process.exit`, nothing left to do), not when a
+ * signal kills it; answers what calls that off.
+ */
+export function atExit(run: () => void): () => void {
+  if (atEnd.size === 0) process.on('exit', endAll);
+  atEnd.add(run);
+  return () => {
+    atEnd.delete(run);
+    if (atEnd.size === 0) process.off('exit', endAll);
+  };
+}
+
 let sleeping: Int32Array | undefined;
 
 /** Stops the calling thread for so many milliseconds. */

@@ -121,6 +121,11 @@ export class Batch {
     }
   }
 
+  /** At the end of the process. */
+  *forsake(): Steps<void> {
+    for (const file of this.#files) yield* file.forsake();
+  }
+
   /* Errors: `ReplaceFilesError`; what a source throws and `AbortError`, before the first rename. */
   *#plan(): Plan {
     try {

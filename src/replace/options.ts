@@ -8,7 +8,7 @@ import type { Traits } from './spot.js';
 export interface Owner {
   readonly user: number;
   readonly group: number;
-  /** False: a system that refuses is told in the report and does not end the replace. */
+  /** False: who may not give files away is told so in the report and not refused. Default true. */
   readonly required?: boolean | undefined;
 }
 

@@ -230,6 +230,15 @@ export class Replacement implements Target {
     this.#directory = -1;
   }
 
+  /** At the end of the process: only the name is removed, what is open may be in use. */
+  *forsake(): Steps<void> {
+    const { exists, temporary } = this.#draft ?? { exists: false, temporary: undefined };
+    if (!exists || temporary === undefined || this.isNamed) return;
+    const unlink = new Operation(Code.Unlink);
+    unlink.place = temporary;
+    yield unlink;
+  }
+
   /** The error as the caller of a replace should see it: with the state of the target. */
   told(error: unknown): unknown {
     return toldOf(error, this.path, this.isNamed);

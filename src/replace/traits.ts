@@ -6,7 +6,8 @@ import type { Refused, Task } from './tasks.js';
 
 const ACCESS_RIGHTS = 'system.posix_acl_access';
 const POWERS = 0o6000;
-const HAS_NO_MODES = ['EPERM', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].map(errnoOf);
+/* Not ours to do, or nothing that this file system has. */
+const MAY_NOT = ['EPERM', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].map(errnoOf);
 
 function ownerTasks(draft: Draft): Task[] {
   const { owner } = draft.settings;
@@ -18,9 +19,14 @@ function ownerTasks(draft: Draft): Task[] {
     draft.isOwnerKept = false;
     return note(operation);
   };
-  const isStrict = owner !== undefined && owner !== false && owner.required !== false;
+  const strict = draft.strict('set the owner');
+  const refused: Refused = (operation) => {
+    const isAsked = owner !== undefined && owner !== false;
+    const isLenient = !isAsked || (!owner.required && MAY_NOT.includes(operation.result));
+    return isLenient ? lenient(operation) : strict(operation);
+  };
   return [
-    draft.onFile(Code.SetOwner, isStrict ? draft.strict('set the owner') : lenient, (operation) => {
+    draft.onFile(Code.SetOwner, refused, (operation) => {
       operation.flags = wanted.user;
       operation.mode = wanted.group;
     }),
@@ -68,9 +74,7 @@ function modeTask(draft: Draft): Task {
   const wanted = mode ?? draft.spot.old?.mode ?? 0o666 & ~environment.modeMask();
   const [note, strict] = [draft.noted('mode'), draft.strict('set the mode')];
   const refused: Refused = (operation) =>
-    mode === undefined && HAS_NO_MODES.includes(operation.result)
-      ? note(operation)
-      : strict(operation);
+    mode === undefined && MAY_NOT.includes(operation.result) ? note(operation) : strict(operation);
   return draft.onFile(Code.SetMode, refused, (operation) => {
     operation.mode = wanted;
   });
