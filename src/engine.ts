@@ -31,6 +31,8 @@ export type { Engine, EngineName, EngineStats, Waiter };
 
 const THREADS_DEFAULT = 4;
 const THREADS_MAX = 64;
+/* setTimeout takes no more: 24 days. Who waits longer looks again in between. */
+const TIMER_MAX = 2 ** 31 - 1;
 
 export interface EngineOptions {
   /** `auto` takes the best there is; a name forces one. Default `auto`. */
@@ -321,9 +323,10 @@ class Drive<T> implements Waiter {
     const isOwnTime = this.#engine.pause !== undefined;
     const isEndless = milliseconds === Number.POSITIVE_INFINITY;
     if (isOwnTime && !isEndless) this.#engine.pause?.(milliseconds);
-    const stop = isEndless ? undefined : startTimer(isOwnTime ? 0 : milliseconds, wake);
+    /* An endless one has a timer too: whoever waits keeps the process alive. */
+    const stop = startTimer(isOwnTime && !isEndless ? 0 : Math.min(milliseconds, TIMER_MAX), wake);
     pause.begin(() => {
-      stop?.();
+      stop();
       forget?.();
       this.settle();
     });

@@ -115,6 +115,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ENOTTY: means('unsupported', Status.NotApplicable, 'the system lacks this call'),
   ERR_WRONG_TYPE: means('wrong-type', Status.NotApplicable, 'it is not a regular file'),
   ERR_BUFFER_CHANGED: means('invalid', Status.InvalidArgument, 'a view changed its length'),
+  ERR_INVALID_JSON: means('corrupt', Status.Io, 'it is not valid JSON'),
   ERR_LOCK_RELEASED: means('closed', Status.InvalidArgument, 'the lock was released'),
   ERR_SOURCE_CHANGED: means('busy', Status.NoResources, 'the source changed while it was read'),
   ERR_LEASE_RELEASED: means('closed', Status.InvalidArgument, 'the lease was released'),

@@ -24,6 +24,17 @@ import {
   type Steps,
 } from './engine.js';
 import { type ErrorKind, IoError } from './errors.js';
+import {
+  acquireSteps,
+  type Identity,
+  type LockHome,
+  type LockParts,
+  lockCall,
+  type OwnTurn,
+  ownTurnSteps,
+  taken,
+  type Ways,
+} from './file/acquire.js';
 import { appendSteps } from './file/append.js';
 import { callSteps } from './file/call.js';
 import type { Claim } from './file/claims.js';
@@ -33,16 +44,7 @@ import type { FileExplanation } from './file/explain.js';
 import { type FromFdOptions, fromFdSteps } from './file/foreign.js';
 import { LockHeldError, type LockOwner, ownerByNumber, ownerSeen } from './file/holder.js';
 import { Latch } from './file/latch.js';
-import {
-  acquireSteps,
-  type Identity,
-  Lock,
-  type LockHome,
-  type LockParts,
-  lockCall,
-  taken,
-  type Ways,
-} from './file/lock.js';
+import { Lock } from './file/lock.js';
 import { heldSequence } from './file/memory.js';
 import { readSteps, writeSteps } from './file/moves.js';
 import {
@@ -97,6 +99,7 @@ export type {
   LockParts,
   LockPrimitive,
   LockWaitOptions,
+  OwnTurn,
   PathLike,
   SeekOrigin,
   SpaceReport,
@@ -119,6 +122,8 @@ export {
   openSteps,
   ownerByNumber,
   ownerSeen,
+  ownTurnSteps,
+  readAllSteps,
   settingsOf,
   signalOf,
   Transfer,

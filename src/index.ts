@@ -104,6 +104,17 @@ export {
   replaceFilesSync,
 } from './replace.js';
 export {
+  type Exclusion,
+  type UpdateJsonOptions,
+  type UpdateJsonReport,
+  type UpdateOptions,
+  type UpdateReport,
+  updateFile,
+  updateFileSync,
+  updateJson,
+  updateJsonSync,
+} from './update.js';
+export {
   type WriteFileAtomic,
   type WriteFileAtomicCallback,
   type WriteFileAtomicData,

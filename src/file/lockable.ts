@@ -1,10 +1,11 @@
 /** The locks of an open file. */
 import type { Steps } from '../engine.js';
 import { Code, type FileStat, linked, locksHere, Operation } from '../platform.js';
+import { acquireSteps, type Identity, type LockHome, lockError } from './acquire.js';
 import { callSteps } from './call.js';
 import type { Claim } from './claims.js';
 import { FileCore } from './core.js';
-import { acquireSteps, type Identity, Lock, type LockHome, lockError } from './lock.js';
+import { Lock } from './lock.js';
 import type { Target } from './transfer.js';
 import { type LockOptions, type TryLockOptions, type Wish, wishOf } from './wish.js';
 

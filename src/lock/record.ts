@@ -37,6 +37,7 @@ export function ownRecord(sinceMs: number): Uint8Array {
 
 /** The owner a lock file names; `undefined` for a blank record, or for what is none. */
 export function recordIn(bytes: Uint8Array): OwnerRecord | undefined {
+  if (Buffer.compare(bytes, blankRecord) === 0) return undefined;
   try {
     const { pid, host, since } = JSON.parse(Buffer.from(bytes).toString('latin1'));
     const sinceMs = Date.parse(since);
@@ -54,5 +55,5 @@ export function recordIn(bytes: Uint8Array): OwnerRecord | undefined {
 export function isForRecords(bytes: Uint8Array, size: number): boolean {
   if (size === 0) return true;
   if (size !== RECORD_BYTES || bytes.byteLength !== RECORD_BYTES) return false;
-  return recordIn(bytes) !== undefined || Buffer.compare(bytes, blankRecord) === 0;
+  return Buffer.compare(bytes, blankRecord) === 0 || recordIn(bytes) !== undefined;
 }

@@ -56,6 +56,7 @@ export function atExit(run: () => void): () => void {
   };
 }
 
+let host: string | undefined;
 let sleeping: Int32Array | undefined;
 
 /** Stops the calling thread for so many milliseconds. */
@@ -95,7 +96,10 @@ export const environment: {
   workingDirectory: () => process.cwd(),
   onWindows: process.platform === 'win32',
   processNumber: process.pid,
-  hostName: hostname,
+  hostName: () => {
+    host ??= hostname();
+    return host;
+  },
 };
 
 function heldThroughProc(): true | string {

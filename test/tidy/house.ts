@@ -23,6 +23,7 @@ export const ranks: Readonly<Record<string, number>> = {
   directory: 7,
   journal: 7,
   copy: 8,
+  update: 8,
   'write-file-atomic': 8,
   jsonl: 8,
   image: 8,
