@@ -24,13 +24,33 @@ import {
   copySettingsOf,
   type Reflink,
 } from './copy/options.js';
+import { run, runSync } from './copy/run.js';
 import { type CopyReport, copySteps, type Route } from './copy/single.js';
+import { CopyTreeError, Tree } from './copy/tree.js';
+import {
+  type CopyTreeOptions,
+  type CopyTreeProgress,
+  type CopyTreeReport,
+  type TreeEntry,
+  treeSettingsOf,
+} from './copy/tree-options.js';
 import { drive, driveSync, engineOf } from './engine.js';
 import { type PathLike, signalOf } from './file.js';
-import { placeOf } from './platform.js';
+import { Place, placeOf } from './platform.js';
 import { inTurn } from './replace.js';
 
-export type { CopyMethod, CopyOptions, CopyProgress, CopyReport, Reflink };
+export type {
+  CopyMethod,
+  CopyOptions,
+  CopyProgress,
+  CopyReport,
+  CopyTreeOptions,
+  CopyTreeProgress,
+  CopyTreeReport,
+  Reflink,
+  TreeEntry,
+};
+export { CopyTreeError };
 
 function routeOf(source: PathLike, target: PathLike): Route {
   return { source: placeOf(source, 'source'), target: placeOf(target, 'target') };
@@ -77,4 +97,58 @@ export function copyFileSync(
   const route = routeOf(source, target);
   const engine = engineOf(options.engine);
   return driveSync(engine, copySteps(engine, route, settings));
+}
+
+/* A separator at the end says no more than that it is a directory. */
+function rootOf(path: PathLike, argument: string): Place {
+  const place = placeOf(path, argument);
+  const text = place.path.replace(/(?<=.)\/+$/, '');
+  return text === place.path ? place : new Place(text, place.encoding);
+}
+
+function treeOf(source: PathLike, target: PathLike, options: CopyTreeOptions): Tree {
+  const settings = treeSettingsOf(options);
+  const route = { source: rootOf(source, 'source'), target: rootOf(target, 'target') };
+  return new Tree(engineOf(options.engine), route, settings);
+}
+
+/**
+ * Copies a directory and all in it: files as `copyFile` does, links as links, hard links as hard
+ * links of the copy; directories with their permissions, ACLs, attributes, owner.
+ *
+ * A file that has a name twice in the tree is copied once. FIFOs, sockets and devices end the copy
+ * unless `special: 'skip'`. Into a target that exists the tree is merged: directories that stand
+ * there keep their traits, nothing is removed, and a symbolic link there is never followed.
+ *
+ * Order: the files of a directory before its directories; several at the same time, see
+ * `concurrency`.
+ * Durable: when the promise resolves, a power cut leaves the whole copy; before, any part of it,
+ * each file old, absent or whole. Each directory is synced once, after all that is in it.
+ * Errors: `TypeError`, `RangeError` for bad input before anything happens; of kind `invalid` for a
+ * target that is the source or lies in it, before anything is made; `CopyTreeError`, an `IoError`
+ * with `completed`, for the first failure: what is under way then ends, what has not begun does
+ * not, and what was copied stays; `AbortError` with `completed`; what `filter` and `onProgress`
+ * throw.
+ */
+export async function copyTree(
+  source: PathLike,
+  target: PathLike,
+  options: CopyTreeOptions = {},
+): Promise<CopyTreeReport> {
+  const tree = treeOf(source, target, options);
+  return run(tree, signalOf(options));
+}
+
+/**
+ * As `copyTree`, on the calling thread, one thing after the other; `filter` has to answer at once.
+ *
+ * Durable: as `copyTree`.
+ * Errors: as `copyTree`.
+ */
+export function copyTreeSync(
+  source: PathLike,
+  target: PathLike,
+  options: CopyTreeOptions = {},
+): CopyTreeReport {
+  return runSync(treeOf(source, target, options));
 }

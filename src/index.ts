@@ -32,9 +32,16 @@ export {
   type CopyOptions,
   type CopyProgress,
   type CopyReport,
+  CopyTreeError,
+  type CopyTreeOptions,
+  type CopyTreeProgress,
+  type CopyTreeReport,
   copyFile,
   copyFileSync,
+  copyTree,
+  copyTreeSync,
   type Reflink,
+  type TreeEntry,
 } from './copy.js';
 export {
   configure,

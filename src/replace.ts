@@ -45,6 +45,7 @@ import {
 } from './replace/source.js';
 import { type Traits, traitsOf } from './replace/spot.js';
 import { temporaryName } from './replace/temporary.js';
+import { giveTraits } from './replace/traits.js';
 import { inTurns } from './replace/turns.js';
 
 export type {
@@ -57,7 +58,7 @@ export type {
   ReplaceSettings,
   Traits,
 };
-export { ReplaceFilesError, Replacement, replaceSettingsOf, temporaryName, traitsOf };
+export { giveTraits, ReplaceFilesError, Replacement, replaceSettingsOf, temporaryName, traitsOf };
 
 /* Of two spellings of one path, too; a link and what it leads to are two. */
 function turnOf({ path }: Place): string {

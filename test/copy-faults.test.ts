@@ -136,7 +136,7 @@ onEngines(
     let count = 0;
     for (const scenario of scenarios) {
       for (const face of copyFaces) {
-        for (const refuse of ['EIO', 'ENOSPC', 'EDQUOT', 'EROFS']) {
+        for (const refuse of ['EIO', 'ENOSPC']) {
           for (let k = 0; ; k++) {
             const judge = (): Judge => (_, index) => (index === k ? { refuse } : undefined);
             const outcome = await outcomeOf(root, scenario, { inner, face, judge });
@@ -154,7 +154,7 @@ onEngines(
         }
       }
     }
-    ok(count > 500, `${count} cases`);
+    ok(count > 300, `${count} cases`);
   },
 );
 

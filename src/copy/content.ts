@@ -17,7 +17,7 @@ import {
   SEEK_HOLE,
 } from '../platform.js';
 import type { CopyProgress, Reflink } from './options.js';
-import { hasChanged, type Source } from './source.js';
+import { changed, hasChanged, type Source } from './source.js';
 
 /** How the bytes came over. */
 export type CopyMethod = 'reflink' | 'copy_file_range' | 'read-write';
@@ -217,7 +217,7 @@ export class Content {
     const hole = yield* this.#seek(SEEK_HOLE, data.result);
     if (hole.result === errnoOf('ENXIO')) return { start: size, end: size };
     if (hole.result < 0) throw this.#refused(hole, 'find the holes');
-    if (hole.result <= data.result) throw this.#changed();
+    if (hole.result <= data.result) throw changed(this.#source);
     return { start: data.result, end: Math.min(hole.result, size) };
   }
 
@@ -342,13 +342,7 @@ export class Content {
     yield stat;
     if (stat.result < 0) throw this.#refused(stat, 'inspect the source');
     const after = stat.stat as FileStat;
-    if (hasChanged(this.#source.stat, after, this.#at)) throw this.#changed();
+    if (hasChanged(this.#source.stat, after, this.#at)) throw changed(this.#source);
     if (stat.next !== undefined && cut.result < 0) throw this.#refused(cut, 'write');
-  }
-
-  #changed(): IoError {
-    const action = 'copy the file: compare the source';
-    const { path } = this.#source;
-    return new IoError({ action, code: 'ERR_SOURCE_CHANGED', path, step: 'compare the source' });
   }
 }

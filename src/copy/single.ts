@@ -5,8 +5,9 @@ import { closing } from '../file.js';
 import type { FileStat, Place } from '../platform.js';
 import { Replacement, type ReplaceReport, traitsOf } from '../replace.js';
 import { Content, type CopyMethod, type Moved } from './content.js';
+import { isOne } from './held.js';
 import type { CopySettings } from './options.js';
-import { checkRegular, openSource, type Source } from './source.js';
+import { changed, checkRegular, openSource, type Source } from './source.js';
 
 /** What a copy did, and what it could not do. */
 export interface CopyReport {
@@ -44,10 +45,6 @@ export function oneFile({ source, target }: Route): IoError {
   });
 }
 
-function isOne(one: FileStat, other: FileStat | undefined): boolean {
-  return other !== undefined && one.inode === other.inode && one.device === other.device;
-}
-
 /** The error as the caller of a copy should see it. */
 function told(
   error: unknown,
@@ -76,6 +73,8 @@ function told(
 /** How a source is reached, where it is not by its name alone. */
 export interface SourceWish {
   readonly followsLinks: boolean;
+  /** The file that it has to be still. */
+  readonly expected?: FileStat;
 }
 
 /**
@@ -96,19 +95,25 @@ export function* copySteps(
     throw told(error, route, { bytesDone: 0 });
   }
   try {
-    return yield* copyOpened(source, route, settings);
+    return yield* copyOpened(source, route, settings, wish.expected);
   } finally {
     yield closing(source.fd);
   }
 }
 
-function* copyOpened(source: Source, route: Route, settings: CopySettings): Steps<CopyReport> {
+function* copyOpened(
+  source: Source,
+  route: Route,
+  settings: CopySettings,
+  expected: FileStat | undefined,
+): Steps<CopyReport> {
   const { engine, stat } = source;
   let replacement: Replacement | undefined;
   let content: Content | undefined;
   const notes: { what: string; reason: string }[] = [];
   try {
     checkRegular(source);
+    if (expected !== undefined && !isOne(stat, expected)) throw changed(source);
     const takesAfter = yield* traitsOf(engine, source);
     replacement = new Replacement(engine, route.target, { ...settings.replacing, takesAfter });
     const old = yield* replacement.find();

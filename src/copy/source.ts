@@ -51,3 +51,9 @@ export function hasChanged(before: FileStat, after: FileStat, length: number): b
   if (!hasBlocks && length !== after.size) return false;
   return before.times[2] !== after.times[2] || before.times[3] !== after.times[3];
 }
+
+/** The source is not what it was when the copy began. */
+export function changed({ path }: Source): IoError {
+  const action = 'copy the file: compare the source';
+  return new IoError({ action, code: 'ERR_SOURCE_CHANGED', path, step: 'compare the source' });
+}

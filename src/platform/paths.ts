@@ -58,6 +58,15 @@ export class Place {
     return new Place(this.path, this.encoding, descriptor, this.name);
   }
 
+  /** A name as it was read from this directory, one character a byte. */
+  entry(name: string, descriptor: number): Place {
+    if (isAscii(name)) return this.child(name, descriptor);
+    const { text, encoding } = textOf(Buffer.from(name, 'latin1'));
+    if (encoding === this.encoding) return this.child(text, descriptor);
+    const path = recoded(this.path, this.encoding, 'latin1');
+    return new Place(path, 'latin1').child(name, descriptor);
+  }
+
   /** The last part of the path; empty where the path ends in a separator. */
   get base(): string {
     return this.#split(this.path).base;
@@ -92,6 +101,13 @@ export class Place {
     if (head !== '') return { directory: head, base };
     return { directory: cut === 0 ? '/' : '.', base };
   }
+}
+
+function isAscii(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    if (text.charCodeAt(index) > 0x7f) return false;
+  }
+  return true;
 }
 
 function win32Root(path: string): string {

@@ -10,7 +10,6 @@ import {
   AT_FDCWD,
   Code,
   errnoOf,
-  FD_OPENED_IN_RUN,
   type FileStat,
   OPEN_UNNAMED,
   Operation,
@@ -31,7 +30,7 @@ import type { ReplaceSettings } from './options.js';
 import { findSpot, type Held, untouched } from './spot.js';
 import { type Task, taskSteps } from './tasks.js';
 import { sweepSteps, temporaryName } from './temporary.js';
-import { givesPowers, traitTasks, weaken } from './traits.js';
+import { settledTasks, traitTasks } from './traits.js';
 
 /** What a replace did, and what it could not do. */
 export interface ReplaceReport {
@@ -371,14 +370,7 @@ export class Replacement implements Target {
   *#traits(before: Task[]): Steps<Task[]> {
     const draft = this.#here;
     const tasks = [...before, ...traitTasks(draft)];
-    const owner = tasks.findIndex(({ operation }) => operation.code === Code.SetOwner);
-    if (owner < 0 || !givesPowers(draft)) return tasks;
-    yield* taskSteps(tasks.splice(0, owner + 1));
-    for (const { operation } of tasks) {
-      if (operation.fd === FD_OPENED_IN_RUN) operation.fd = draft.fd;
-    }
-    weaken(tasks, draft);
-    return tasks;
+    return yield* settledTasks(tasks, draft);
   }
 
   /* ------------------------------------------------------------------------ its directory */

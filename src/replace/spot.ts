@@ -56,7 +56,7 @@ export interface Traits extends Pick<Spot, 'attributes' | 'unread' | 'attributes
 /* These belong to the content, which changes: a write in place would drop them too. */
 const DROPPED = ['security.capability', 'security.ima', 'security.evm'];
 
-const NONE: Pick<Spot, 'attributes' | 'unread' | 'attributesReason'> = {
+export const NONE: Pick<Spot, 'attributes' | 'unread' | 'attributesReason'> = {
   attributes: [],
   unread: [],
   attributesReason: undefined,
@@ -67,6 +67,13 @@ export function untouched(operation: Operation, step: string, path: string): IoE
   const action = `replace the file: ${step}`;
   const syscall = codeName(operation.code);
   return refusal(operation.result, { action, syscall, step, path, durable: 'old' });
+}
+
+/** The rights that a directory gives what is made in it. */
+export function* rightsGiven(directory: Place, descriptor: number): Steps<Rights> {
+  const rights = defaultRights(directory, descriptor);
+  yield rights;
+  return rightsIn(rights);
 }
 
 function wrongTarget(path: string, code: string, words?: string): IoError {
@@ -85,6 +92,8 @@ interface Look {
   readonly list: Operation | undefined;
   readonly listReason: string | undefined;
   readonly rights: Operation | undefined;
+  /** True where a new file is to have other rights than the directory gives. */
+  readonly wantsRights: boolean;
 }
 
 /* By name, or by descriptor. */
@@ -167,7 +176,8 @@ function lookAt(engine: Engine, place: Place, { held, takesAfter }: Wish): Look 
   const rights = hasAttributes && holds ? defaultRights(directory, seen) : undefined;
   if (list !== undefined) linked(stat, list);
   if (rights !== undefined) linked(stat, rights);
-  const look = { directory, name, known, stat, list, listReason, rights };
+  const wantsRights = takesAfter !== undefined && rights !== undefined;
+  const look = { directory, name, known, stat, list, listReason, rights, wantsRights };
   if (!holds || known !== undefined) return { ...look, open: undefined };
   const open = new Operation(Code.Open);
   open.place = directory;
@@ -293,7 +303,11 @@ function* spotOf(look: Look, path: string): Steps<Found> {
   const descriptor = open?.result ?? known ?? -1;
   const target = directory.child(look.name, descriptor < 0 ? AT_FDCWD : descriptor);
   const spot = { directory, descriptor, target, ...NONE, ...rightsIn(look.rights) };
-  if (stat.result === errnoOf('ENOENT')) return { ...spot, old: undefined };
+  if (stat.result === errnoOf('ENOENT')) {
+    /* The run had stopped at the name. A new file has the directory's rights, but for a copy. */
+    const rights = look.wantsRights ? yield* rightsGiven(directory, descriptor) : {};
+    return { ...spot, ...rights, old: undefined };
+  }
   if (stat.result < 0) throw untouched(stat, 'inspect the target', path);
   const old = stat.stat as FileStat;
   checkKind(old, path);
@@ -302,9 +316,7 @@ function* spotOf(look: Look, path: string): Steps<Found> {
   const listed = yield* askedAgain(list);
   if (listed !== list && look.rights !== undefined) {
     /* The run had stopped at the list. */
-    const rights = defaultRights(directory, descriptor);
-    yield rights;
-    Object.assign(spot, rightsIn(rights));
+    Object.assign(spot, yield* rightsGiven(directory, descriptor));
   }
   if (listed.result >= 0) {
     const names = listed.result === 0 ? [] : namesIn(listed, DROPPED);

@@ -1,10 +1,15 @@
 /** What the new file takes over from the old one, or is given: owner, attributes, mode, times. */
-import { Code, environment, errnoOf } from '../platform.js';
-import type { Draft } from './draft.js';
-import type { Attribute } from './spot.js';
-import type { Refused, Task } from './tasks.js';
+import type { Engine, Steps } from '../engine.js';
+import { Code, environment, errnoOf, FD_OPENED_IN_RUN, type Place } from '../platform.js';
+import { Draft, type Fallback } from './draft.js';
+import { replaceSettingsOf } from './options.js';
+import { type Attribute, NONE, rightsGiven, type Spot, type Traits } from './spot.js';
+import { type Refused, type Task, taskSteps } from './tasks.js';
 
 const ACCESS_RIGHTS = 'system.posix_acl_access';
+const DEFAULT_RIGHTS = 'system.posix_acl_default';
+/* The head of an ACL without entries: setting it takes the ACL away (posix_acl_from_xattr). */
+const NO_RIGHTS: Uint8Array = Uint8Array.of(2, 0, 0, 0);
 const POWERS = 0o6000;
 /* Not ours to do, or nothing that this file system has. */
 const MAY_NOT = ['EPERM', 'EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].map(errnoOf);
@@ -98,13 +103,60 @@ export function traitTasks(draft: Draft): Task[] {
   return [...ownerTasks(draft), ...attributeTasks(draft), modeTask(draft), ...timesTasks(draft)];
 }
 
+/**
+ * What is left to be done of tasks that begin with those of `traitTasks`, once it is known whether
+ * the owner was kept where that matters. Errors: those of the tasks.
+ */
+export function* settledTasks(tasks: Task[], draft: Draft): Steps<Task[]> {
+  const owner = tasks.findIndex(({ operation }) => operation.code === Code.SetOwner);
+  if (owner < 0 || !givesPowers(draft)) return tasks;
+  yield* taskSteps(tasks.splice(0, owner + 1));
+  for (const { operation } of tasks) {
+    if (operation.fd === FD_OPENED_IN_RUN) operation.fd = draft.fd;
+  }
+  weaken(tasks, draft);
+  return tasks;
+}
+
+/** An open directory, newly made. */
+export interface Made {
+  readonly fd: number;
+  readonly place: Place;
+}
+
+/**
+ * Gives a new directory the traits of another; answers what could not be given.
+ *
+ * Errors: `IoError` for mode and times.
+ */
+export function* giveTraits(
+  engine: Engine,
+  { fd, place }: Made,
+  traits: Traits,
+  keepTimes: boolean,
+): Steps<readonly Fallback[]> {
+  const hasAttributes = engine.capabilities.attributes === true;
+  const { givesRights } = hasAttributes ? yield* rightsGiven(place, fd) : { givesRights: false };
+  const hasDefault = traits.attributes.some(({ name }) => name === DEFAULT_RIGHTS);
+  const cleared = { name: DEFAULT_RIGHTS, value: NO_RIGHTS };
+  const attributes =
+    givesRights && !hasDefault ? [...traits.attributes, cleared] : traits.attributes;
+  const settings = { ...replaceSettingsOf({ keepTimes }), takesAfter: { ...traits, attributes } };
+  const where = { directory: place, descriptor: fd, target: place, isOurs: false, isLink: false };
+  const spot: Spot = { ...NONE, ...where, old: undefined, givesRights };
+  const draft = new Draft(engine, { settings, path: place.path }, spot);
+  draft.fd = fd;
+  yield* taskSteps(yield* settledTasks(traitTasks(draft), draft));
+  return draft.fallbacks;
+}
+
 /** True where it has to be known whether the owner was kept before the mode is set. */
-export function givesPowers({ spot, settings }: Draft): boolean {
+function givesPowers({ spot, settings }: Draft): boolean {
   return spot.old !== undefined && ((settings.mode ?? spot.old.mode) & POWERS) !== 0;
 }
 
 /** Who cannot give the owner away must not give the owner's powers either. */
-export function weaken(tasks: readonly Task[], draft: Draft): void {
+function weaken(tasks: readonly Task[], draft: Draft): void {
   for (const { operation } of tasks) {
     if (operation.code !== Code.SetMode || draft.isOwnerKept) continue;
     operation.mode &= ~POWERS;

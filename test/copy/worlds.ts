@@ -46,10 +46,13 @@ export type Extent = readonly [start: number, end: number];
 
 const KIBIBYTE = 1024;
 
-/** Holes before, between and behind, of several sizes; 64 KiB is what every file system keeps. */
+/*
+ * Holes before, between and behind. Of less than 64 KiB file systems make data of their own while
+ * the page cache is dirty: a map read then would differ from one read later.
+ */
 export const SPARSE: readonly Extent[] = [
   [64 * KIBIBYTE, 128 * KIBIBYTE],
-  [320 * KIBIBYTE, 321 * KIBIBYTE],
+  [320 * KIBIBYTE, 384 * KIBIBYTE],
   [1024 * KIBIBYTE, 3072 * KIBIBYTE],
 ];
 export const SPARSE_BYTES: number = 5000 * KIBIBYTE;
