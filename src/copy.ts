@@ -50,7 +50,7 @@ export type {
   Reflink,
   TreeEntry,
 };
-export { CopyTreeError };
+export { CopyTreeError, copySettingsOf, copySteps };
 
 function routeOf(source: PathLike, target: PathLike): Route {
   return { source: placeOf(source, 'source'), target: placeOf(target, 'target') };

@@ -43,6 +43,7 @@ export type ErrorKind =
   | 'loop'
   | 'not-empty'
   | 'cross-device'
+  | 'escape'
   | 'unsupported'
   | 'invalid'
   | 'stale'
@@ -114,6 +115,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ERANGE: means('invalid', Status.InvalidArgument, 'the value does not fit'),
   ENOTTY: means('unsupported', Status.NotApplicable, 'the system lacks this call'),
   ERR_WRONG_TYPE: means('wrong-type', Status.NotApplicable, 'it is not a regular file'),
+  ERR_ESCAPE: means('escape', Status.AccessDenied, 'the path leads out of the root'),
   ERR_BUFFER_CHANGED: means('invalid', Status.InvalidArgument, 'a view changed its length'),
   ERR_INVALID_JSON: means('corrupt', Status.Io, 'it is not valid JSON'),
   ERR_LOCK_RELEASED: means('closed', Status.InvalidArgument, 'the lock was released'),

@@ -76,7 +76,7 @@ import {
   type TryLockOptions,
   wishOf,
 } from './file/wish.js';
-import { Code, type FileStat, Operation, type PathLike, placeOf } from './platform.js';
+import { Code, type FileStat, Operation, type PathLike, type Place, placeOf } from './platform.js';
 
 export type {
   Access,
@@ -447,9 +447,18 @@ export class OpenFile extends PositionedFile {
 /* A system that cannot sync this kind of file has lost nothing by saying so. */
 const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];
 
-function* fileSteps(engine: Engine, path: PathLike, options: OpenOptions): Steps<OpenFile> {
-  const place = placeOf(path);
-  const settings = settingsOf(options);
+/**
+ * Opens a place, that may be a name in a directory held open; `flags` are added to those of the
+ * options. Errors: as `openFile`.
+ */
+export function* fileSteps(
+  engine: Engine,
+  place: Place,
+  options: OpenOptions,
+  flags = 0,
+): Steps<OpenFile> {
+  const asked = settingsOf(options);
+  const settings = { ...asked, flags: asked.flags | flags };
   const memory = memoryModeOf(options.memory, 'options.memory');
   const opened = yield* openSteps(engine, place, settings);
   const { access } = settings;
@@ -466,11 +475,11 @@ function* fileSteps(engine: Engine, path: PathLike, options: OpenOptions): Steps
  */
 export async function openFile(path: PathLike, options: OpenOptions = {}): Promise<OpenFile> {
   const engine = engineOf(options?.engine);
-  return drive(engine, fileSteps(engine, path, options), signalOf(options));
+  return drive(engine, fileSteps(engine, placeOf(path), options), signalOf(options));
 }
 
 /** As `openFile`, on the calling thread. Errors: as `openFile`. */
 export function openFileSync(path: PathLike, options: OpenOptions = {}): OpenFile {
   const engine = engineOf(options?.engine);
-  return driveSync(engine, fileSteps(engine, path, options));
+  return driveSync(engine, fileSteps(engine, placeOf(path), options));
 }

@@ -102,8 +102,16 @@ export async function replaceFile(
   data: string | Buffers | PieceSource,
   options: ReplaceOptions = {},
 ): Promise<ReplaceReport> {
+  return replacePlace(placeOf(path), data, options);
+}
+
+/** As `replaceFile`, of a place: that may be a name in a directory held open. */
+export async function replacePlace(
+  place: Place,
+  data: string | Buffers | PieceSource,
+  options: ReplaceOptions,
+): Promise<ReplaceReport> {
   const settings = replaceSettingsOf(options);
-  const place = placeOf(path);
   const engine = engineOf(options.engine);
   const patience = new Patience(options);
   const source = isPieces(data) ? new Source(data) : undefined;
@@ -210,8 +218,16 @@ export function replaceFileSync(
   data: string | Buffers,
   options: ReplaceOptions = {},
 ): ReplaceReport {
+  return replacePlaceSync(placeOf(path), data, options);
+}
+
+/** As `replaceFileSync`, of a place: that may be a name in a directory held open. */
+export function replacePlaceSync(
+  place: Place,
+  data: string | Buffers,
+  options: ReplaceOptions,
+): ReplaceReport {
   const settings = replaceSettingsOf(options);
-  const place = placeOf(path);
   const engine: Engine = engineOf(options.engine);
   const content = contentOf(data, settings.encoding);
   const replacement = new Replacement(engine, place, settings);

@@ -174,9 +174,13 @@ export function decodeStat(out: Uint8Array): FileStat {
   };
 }
 
+const ENTRY_KINDS: readonly FileKind[] = Array.from({ length: 16 }, (_, type) => {
+  return kindOf(type << 12);
+});
+
 /** The kind that a `d_type` of readdir(3) names: the type bits of a mode, shifted (IFTODT). */
 export function entryKind(type: number): FileKind {
-  return kindOf(type << 12);
+  return ENTRY_KINDS[type] ?? 'unknown';
 }
 
 /** Names in a directory, as latin1 text: one character a byte. `kinds` is for `entryKind`. */

@@ -58,6 +58,15 @@ export class Place {
     return new Place(this.path, this.encoding, descriptor, this.name);
   }
 
+  /** The same place without separators at its end. */
+  trimmed(): Place {
+    const root = win32Root(this.path);
+    let end = this.path.length;
+    while (end > Math.max(root.length, 1) && isSeparator(this.path, end - 1)) end--;
+    if (end === this.path.length) return this;
+    return new Place(this.path.slice(0, end), this.encoding, this.directory);
+  }
+
   /** A name as it was read from this directory, one character a byte. */
   entry(name: string, descriptor: number): Place {
     if (isAscii(name)) return this.child(name, descriptor);
@@ -103,6 +112,10 @@ export class Place {
   }
 }
 
+function isSeparator(path: string, at: number): boolean {
+  return path[at] === '/' || (path[at] === '\\' && process.platform === 'win32');
+}
+
 function isAscii(text: string): boolean {
   for (let index = 0; index < text.length; index++) {
     if (text.charCodeAt(index) > 0x7f) return false;
@@ -118,7 +131,8 @@ function recoded(text: string, from: TextEncoding, to: TextEncoding): string {
   return from === to ? text : Buffer.from(text, from).toString(to);
 }
 
-function textOf(bytes: Uint8Array): { text: string; encoding: TextEncoding } {
+/** Bytes as text: UTF-8 where they are, else latin1, one character a byte. */
+export function textOf(bytes: Uint8Array): { text: string; encoding: TextEncoding } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const text = buffer.toString('utf8');
   if (Buffer.from(text, 'utf8').equals(buffer)) return { text, encoding: 'utf8' };

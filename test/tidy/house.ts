@@ -20,16 +20,16 @@ export const ranks: Readonly<Record<string, number>> = {
   lock: 6,
   probe: 6,
   replace: 7,
-  directory: 7,
   journal: 7,
   copy: 8,
   update: 8,
   'write-file-atomic': 8,
   jsonl: 8,
   image: 8,
-  index: 9,
-  testing: 9,
-  cli: 10,
+  directory: 9,
+  index: 10,
+  testing: 10,
+  cli: 11,
 };
 
 /** Rooms that touch the world: any builtin of Node, the clock, chance, `process`. */
