@@ -1,8 +1,8 @@
 /** A workload of everything that is promised to survive, by every engine and face. */
-import { closeSync, fsyncSync, mkdirSync, openSync, symlinkSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, symlinkSync, unlinkSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openFile, replaceFile, replaceFileSync, writeFileAtomic } from 'holdfast';
+import { openFile, replaceFile, replaceFileSync, replaceFiles, writeFileAtomic } from 'holdfast';
 import { contentOf } from '../replace/content.js';
 import { engineHere, engineWords, pieces } from '../replace/worlds.js';
 import { beginOf, doneOf, type Entry, recordOf } from './ledger.js';
@@ -53,6 +53,35 @@ function meddler(path: string): () => Promise<void> {
   };
 }
 
+interface Together {
+  readonly at: (name: string) => string;
+  readonly marked: (entry: Entry, turn: number, run: () => unknown) => Promise<void>;
+  readonly mark: Site['mark'];
+  readonly turn: number;
+}
+
+/** Replaces that share the sync of their directory, many in one call, one in exchange. */
+async function together({ at, marked, mark, turn }: Together): Promise<void> {
+  const data = contentOf(turn);
+  const beside = ['beside-0', 'beside-1', 'real/beside', 'beside-2', 'beside-3'];
+  await Promise.all(
+    beside.map((name) => marked({ how: 'replace', name }, turn, () => replaceFile(at(name), data))),
+  );
+  const batch = ['batch-0', 'real/batch', 'batch-1'].map(
+    (name): Entry => ({ how: 'replace', name }),
+  );
+  for (const entry of batch) mark(beginOf(entry, turn));
+  await replaceFiles(batch.map(({ name }) => ({ path: at(name), data })));
+  for (const entry of batch) mark(doneOf(entry, turn));
+  const engine = engineHere('pool');
+  if (typeof engine === 'string') return;
+  await marked({ how: 'replace', name: 'exchanged' }, turn, async () => {
+    const exchange = turn > 0;
+    const { oldPath } = await replaceFile(at('exchanged'), data, { engine, exchange });
+    if (oldPath !== undefined && turn % 3 > 0) unlinkSync(oldPath);
+  });
+}
+
 export async function work({ path, input, mark }: Site): Promise<void> {
   const { rounds } = input as Input;
   const at = (name: string): string => join(path, name);
@@ -77,6 +106,7 @@ export async function work({ path, input, mark }: Site): Promise<void> {
     await marked({ how: 'replace', name: fresh }, turn, () => put(at(fresh), turn, turn % 2 > 0));
     const linked = { how: 'replace', name: 'real/state' } as const;
     await marked(linked, turn, () => put(at('links/state'), turn, false));
+    await together({ at, marked, mark, turn });
     await marked({ how: 'append', name: 'log' }, turn, async () => {
       await log.append(recordOf(turn));
       await log.syncData();
