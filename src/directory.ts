@@ -15,6 +15,7 @@
  * were durable; the order of a scan, and whether it sees what changes meanwhile.
  * Source: openat2(2), getdents64(2), rename(2), fsync(2); path_resolution(7)
  */
+
 import {
   Batch,
   type BatchCopyOptions,
@@ -41,7 +42,6 @@ import {
   scanSettingsOf,
 } from './directory/calls.js';
 import type { DirectoryEntry } from './directory/found.js';
-import { holdSteps } from './directory/held.js';
 import { Jail, kernelResolves, type Resolution } from './directory/jail.js';
 import type { MakeDirectoryReport } from './directory/make.js';
 import type { MoveReport } from './directory/move.js';
@@ -65,6 +65,7 @@ import { Anywhere } from './directory/where.js';
 import { drive, driveSync, type Engine, engineOf, type Steps } from './engine.js';
 import { IoError, invalidValue } from './errors.js';
 import { signalOf } from './file.js';
+import { holdSteps } from './held.js';
 import { type PathLike, placeOf } from './platform.js';
 
 export type {

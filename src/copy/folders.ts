@@ -2,9 +2,18 @@
 import type { Engine, Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import { closing } from '../file.js';
-import { Code, errnoOf, type FileStat, linked, Operation, type Place } from '../platform.js';
+import { canHold, type Held, holding, letGo } from '../held.js';
+import {
+  Code,
+  errnoOf,
+  type FileStat,
+  linked,
+  OpenFlag,
+  Operation,
+  type Place,
+} from '../platform.js';
 import { giveTraits, type Traits, traitsOf } from '../replace.js';
-import { canHold, type Held, holding, holdSteps, letGo, refused } from './held.js';
+import { foundSteps, refusedTree } from './entries.js';
 
 /** A directory under way. */
 export interface Folder {
@@ -39,17 +48,17 @@ export function* madeOrHeld(
   const make = new Operation(Code.MakeDirectory);
   make.place = place;
   make.mode = MODE_UNDER_WAY;
-  const open = canHold(engine) ? holding(place, false) : undefined;
+  const open = canHold(engine) ? holding(place, 'all', OpenFlag.NoFollow) : undefined;
   yield open === undefined ? make : linked(make, open);
   if (make.result >= 0 && open !== undefined && open.result >= 0) {
     return { held: { fd: open.result, place }, isMade: true };
   }
   const exists = make.result === errnoOf('EEXIST');
   if (make.result < 0 && !exists) {
-    throw refused(make, { step: 'make the directory', path: place.path });
+    throw refusedTree(make, { step: 'make the directory', path: place.path });
   }
   if (exists && !mayStand) throw stands(place);
-  const held = yield* holdSteps(engine, place, false);
+  const held = yield* foundSteps(engine, place, false);
   if (held === undefined) throw stands(place);
   return { held, isMade: !exists };
 }
@@ -76,7 +85,7 @@ export function* syncSteps(held: Held, note: Note): Steps<void> {
   yield sync;
   if (sync.result >= 0) return;
   const { path } = held.place;
-  const error = refused(sync, { step: 'sync the directory', path, durable: 'unknown' });
+  const error = refusedTree(sync, { step: 'sync the directory', path, durable: 'unknown' });
   if (error.kind !== 'invalid' && error.kind !== 'unsupported') throw error;
   note('directory sync', error.code);
 }

@@ -1,7 +1,7 @@
 /** The two ways to drive a tree: one thing after the other, or several at the same time. */
 import { drive, driveSync, type Interrupt } from '../engine.js';
 import { invalidType } from '../errors.js';
-import type { Entry } from './held.js';
+import type { Entry } from './entries.js';
 import { entryOf, type Found, type Job, type Tree } from './tree.js';
 import type { CopyTreeReport } from './tree-options.js';
 

@@ -2,10 +2,10 @@
 import type { Engine, Steps } from '../engine.js';
 import { type DurableState, IoError, interruptedAt } from '../errors.js';
 import { closing } from '../file.js';
+import { identityOf } from '../held.js';
 import type { FileStat, Place } from '../platform.js';
 import { Replacement, type ReplaceReport, traitsOf } from '../replace.js';
 import { Content, type CopyMethod, type Moved } from './content.js';
-import { isOne } from './held.js';
 import type { CopySettings } from './options.js';
 import { changed, checkRegular, openSource, type Source } from './source.js';
 
@@ -113,11 +113,11 @@ function* copyOpened(
   const notes: { what: string; reason: string }[] = [];
   try {
     checkRegular(source);
-    if (expected !== undefined && !isOne(stat, expected)) throw changed(source);
+    if (identityOf(stat) !== identityOf(expected ?? stat)) throw changed(source);
     const takesAfter = yield* traitsOf(engine, source);
     replacement = new Replacement(engine, route.target, { ...settings.replacing, takesAfter });
     const old = yield* replacement.find();
-    if (isOne(stat, old)) throw oneFile(route);
+    if (old !== undefined && identityOf(stat) === identityOf(old)) throw oneFile(route);
     yield* replacement.open();
     content = new Content(source, replacement, {
       reflink: settings.reflink,

@@ -4,9 +4,11 @@
  */
 import type { Engine, Steps } from '../engine.js';
 import { AbortError, IoError } from '../errors.js';
+import { entryIn, type Held, identityOf, letGo } from '../held.js';
 import { Code, errnoOf, type FileStat, linked, Operation, type Place } from '../platform.js';
 import { temporaryName } from '../replace.js';
 import type { CopyMethod } from './content.js';
+import { type Entry, entriesIn, foundSteps, isWithin, refusedTree } from './entries.js';
 import {
   dropFolder,
   type Folder,
@@ -15,16 +17,6 @@ import {
   syncSteps,
   traitsOfHeld,
 } from './folders.js';
-import {
-  type Entry,
-  entriesIn,
-  entryIn,
-  type Held,
-  holdSteps,
-  isWithin,
-  letGo,
-  refused,
-} from './held.js';
 import type { CopyProgress } from './options.js';
 import { copySteps, type Route } from './single.js';
 import type { CopyTreeReport, TreeEntry, TreeSettings } from './tree-options.js';
@@ -76,10 +68,6 @@ export class CopyTreeError extends IoError {
   }
 }
 
-function keyOf({ device, inode }: FileStat): string {
-  return `${device}:${inode}`;
-}
-
 function textOf(path: string): string {
   return Buffer.from(path, 'latin1').toString('utf8');
 }
@@ -125,7 +113,7 @@ export class Tree {
     for (;;) {
       const job = this.#jobs.pop();
       if (job === undefined || job.kind !== 'file' || job.entry.stat.links < 2) return job;
-      const key = keyOf(job.entry.stat);
+      const key = identityOf(job.entry.stat);
       const first = this.#linked.get(key);
       if (first === undefined) {
         const path = pathIn(job.in, job.entry.name);
@@ -180,7 +168,7 @@ export class Tree {
   }
 
   #copied(stat: FileStat): void {
-    const first = this.#linked.get(keyOf(stat));
+    const first = this.#linked.get(identityOf(stat));
     if (first === undefined) return;
     first.isCopied = true;
     this.#jobs.push(...first.waiting);
@@ -234,12 +222,12 @@ export class Tree {
   /** The root: checked before anything is made, made, held. Errors: `IoError`. */
   *begin(): Steps<Found> {
     const { engine } = this;
-    const source = yield* holdSteps(engine, this.#route.source, true);
+    const source = yield* foundSteps(engine, this.#route.source, true);
     if (source === undefined) throw this.#absent(this.#route.source);
     let target: Held | undefined;
     try {
       const stat = yield* this.#inspect(source);
-      target = yield* holdSteps(engine, this.#route.target, true);
+      target = yield* foundSteps(engine, this.#route.target, true);
       if (target !== undefined && !this.settings.replaces) throw this.#exists();
       yield* this.#checkApart(target, stat);
       const isMade = target === undefined;
@@ -264,7 +252,7 @@ export class Tree {
     if (fd >= 0) stat.fd = fd;
     else stat.place = place;
     yield stat;
-    if (stat.result < 0) throw refused(stat, { step: 'inspect', path: place.path });
+    if (stat.result < 0) throw refusedTree(stat, { step: 'inspect', path: place.path });
     return stat.stat as FileStat;
   }
 
@@ -303,7 +291,7 @@ export class Tree {
 
   *#holdAbove(): Steps<Held> {
     const parent = this.#route.target.parent();
-    this.#above = yield* holdSteps(this.engine, parent, true);
+    this.#above = yield* foundSteps(this.engine, parent, true);
     if (this.#above === undefined) throw this.#absent(parent);
     return this.#above;
   }
@@ -335,7 +323,7 @@ export class Tree {
 
   *#enter(parent: Folder, { name, stat }: Entry): Steps<Found> {
     const { engine } = this;
-    const source = yield* holdSteps(engine, entryIn(parent.source, name), false);
+    const source = yield* foundSteps(engine, entryIn(parent.source, name), false);
     if (source === undefined) throw this.#absent(entryIn(parent.source, name));
     let target: Held | undefined;
     try {
@@ -383,7 +371,7 @@ export class Tree {
     read.place = source;
     read.out = new Uint8Array(4097);
     yield read;
-    if (read.result < 0) throw refused(read, { step: 'read the link', path: source.path });
+    if (read.result < 0) throw refusedTree(read, { step: 'read the link', path: source.path });
     const bytes = (read.out as Uint8Array).slice(0, read.result + 1);
     bytes[read.result] = 0;
     yield* this.#placed(folder, name, (place) => {
@@ -414,7 +402,7 @@ export class Tree {
   }
 
   *#hardLink(folder: Folder, { name, stat }: Entry): Steps<void> {
-    const first = this.#linked.get(keyOf(stat)) as Linked;
+    const first = this.#linked.get(identityOf(stat)) as Linked;
     const root = (this.#root as Folder).target;
     yield* this.#placed(folder, name, (place) => {
       const link = new Operation(Code.Link);
@@ -434,7 +422,7 @@ export class Tree {
     const step = run.code === Code.Link ? 'link' : 'make the link';
     const path = entryIn(folder.source, name).path;
     const isThere = run.result === errnoOf('EEXIST') && this.settings.replaces;
-    if (!isThere) throw refused(run, { step, path, dest: place.path });
+    if (!isThere) throw refusedTree(run, { step, path, dest: place.path });
     const temporary = entryIn(folder.target, temporaryName(this.engine));
     const again = made(temporary);
     const rename = new Operation(Code.Rename);
@@ -442,10 +430,10 @@ export class Tree {
     rename.place2 = place;
     try {
       yield again;
-      if (again.result < 0) throw refused(again, { step, path, dest: place.path });
+      if (again.result < 0) throw refusedTree(again, { step, path, dest: place.path });
       this.#noteRest(again);
       yield rename;
-      if (rename.result < 0) throw refused(rename, { step: 'rename', path, dest: place.path });
+      if (rename.result < 0) throw refusedTree(rename, { step: 'rename', path, dest: place.path });
     } finally {
       /* Gone by the rename, unless that failed or both were names of one file (rename(2)). */
       const unlink = new Operation(Code.Unlink);
@@ -459,7 +447,7 @@ export class Tree {
     for (let at = run.next; at !== undefined; at = at.next) {
       if (at.result >= 0 || at.result === errnoOf('ECANCELED')) continue;
       const what = at.code === Code.SetOwner ? 'owner of a link' : 'times of a link';
-      this.#note(what, refused(at, { step: what }).code);
+      this.#note(what, refusedTree(at, { step: what }).code);
     }
   }
 

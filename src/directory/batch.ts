@@ -1,12 +1,14 @@
 /** Several changes in order, and one sync for each directory at the end. */
+
 import { type Buffers, type Sequence, sequenceOf } from '../buffers.js';
 import { type CopyOptions, copySettingsOf, copySteps } from '../copy.js';
 import { drive, driveSync, engineOf, type Steps } from '../engine.js';
 import { AbortError, IoError, invalidType } from '../errors.js';
 import { signalOf } from '../file.js';
+import { holdSteps } from '../held.js';
 import type { PathLike, Place } from '../platform.js';
 import { inTurn, Replacement, type ReplaceOptions, replaceSettingsOf } from '../replace.js';
-import { Dues, type Fallback, holdSteps } from './held.js';
+import { Dues, type Fallback } from './dues.js';
 import { makeSteps } from './make.js';
 import { moveSteps } from './move.js';
 import {

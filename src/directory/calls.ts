@@ -1,10 +1,12 @@
 /** Each call as steps: arguments checked, work done, syncs paid, a report made. */
+
 import type { Steps } from '../engine.js';
 import { type IoError, invalidType, invalidValue, trueOrFalse } from '../errors.js';
+import { letGo, looking, refused } from '../held.js';
 import type { FileKind, FileStat, PathLike, Place } from '../platform.js';
+import { Dues, durably } from './dues.js';
 import type { DirectoryEntry, Wanted } from './found.js';
 import { Glob } from './glob.js';
-import { Dues, durably, letGo, looking, refused } from './held.js';
 import { type MakeDirectoryReport, makeSteps } from './make.js';
 import { type MoveReport, moveSteps } from './move.js';
 import {

@@ -1,7 +1,7 @@
 /** What is answered of the names in a tree, and which directories are gone into. */
+import { rawOf } from '../held.js';
 import type { FileKind, Place } from '../platform.js';
 import type { Glob, State } from './glob.js';
-import { rawOf } from './held.js';
 
 /** One name that was found. */
 export interface DirectoryEntry {

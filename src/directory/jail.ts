@@ -3,9 +3,21 @@
  * each directory opened from the one before, links read and gone through here. Nobody who swaps a
  * directory for a link meanwhile can lead a call out: what is opened is what was looked at.
  */
+
 import type { Engine, Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import { closing } from '../file.js';
+import {
+  entryIn,
+  flagsFor,
+  type Held,
+  holding,
+  isRefusal,
+  letGo,
+  type Purpose,
+  rawOf,
+  refused,
+} from '../held.js';
 import {
   AT_FDCWD,
   Code,
@@ -18,17 +30,6 @@ import {
   Resolve,
   textOf,
 } from '../platform.js';
-import {
-  entryIn,
-  flagsFor,
-  type Held,
-  holding,
-  isRefusal,
-  letGo,
-  type Purpose,
-  rawOf,
-  refused,
-} from './held.js';
 import type { Spot, Where } from './where.js';
 
 /* As many as the kernel follows (path_resolution(7)). */

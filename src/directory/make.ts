@@ -1,6 +1,8 @@
 /** Making directories, level by level, each in the directory that was opened before it. */
+
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
+import { canHold, entryIn, type Held, holding, isRefusal, letGo, rawOf, refused } from '../held.js';
 import {
   Code,
   errnoOf,
@@ -10,18 +12,7 @@ import {
   Operation,
   Place,
 } from '../platform.js';
-import {
-  canHold,
-  type Dues,
-  entryIn,
-  type Fallback,
-  type Held,
-  holding,
-  isRefusal,
-  letGo,
-  rawOf,
-  refused,
-} from './held.js';
+import type { Dues, Fallback } from './dues.js';
 import type { MakeSettings } from './options.js';
 import { checkNamed, type Where } from './where.js';
 

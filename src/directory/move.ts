@@ -1,7 +1,9 @@
 /** Giving a file or a directory another name, in the same directory or in another one. */
+
 import { copySettingsOf, copySteps } from '../copy.js';
 import type { Engine, Steps } from '../engine.js';
 import { IoError } from '../errors.js';
+import { groupSteps, identityOf, looking, refused } from '../held.js';
 import {
   Code,
   errnoOf,
@@ -10,8 +12,7 @@ import {
   type Place,
   RENAME_NOREPLACE,
 } from '../platform.js';
-import { groupSteps } from './groups.js';
-import { type Dues, type Fallback, identityOf, looking, refused } from './held.js';
+import type { Dues, Fallback } from './dues.js';
 import type { MoveSettings } from './options.js';
 import { checkNamed, type Spot, type Where } from './where.js';
 

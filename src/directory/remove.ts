@@ -1,7 +1,21 @@
 /** Removing one name, or a tree: never through a symbolic link, whoever plants one meanwhile. */
+
 import type { Engine, Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import { closing } from '../file.js';
+import {
+  canHold,
+  entryIn,
+  groupSteps,
+  type Held,
+  holding,
+  identityOf,
+  letGo,
+  looking,
+  rawOf,
+  readSteps,
+  refused,
+} from '../held.js';
 import {
   AT_REMOVEDIR,
   Code,
@@ -12,21 +26,7 @@ import {
   Operation,
   Place,
 } from '../platform.js';
-import { readSteps } from './entries.js';
-import { groupSteps } from './groups.js';
-import {
-  canHold,
-  type Dues,
-  entryIn,
-  type Fallback,
-  type Held,
-  holding,
-  identityOf,
-  letGo,
-  looking,
-  rawOf,
-  refused,
-} from './held.js';
+import type { Dues, Fallback } from './dues.js';
 import type { RemoveSettings } from './options.js';
 import { checkNamed, type Spot, type Where } from './where.js';
 

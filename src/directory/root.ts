@@ -1,4 +1,5 @@
 /** A directory as a root: the calls of this room, and those on files, with nothing outside it. */
+
 import type { Buffers } from '../buffers.js';
 import { drive, driveSync, type Engine, type Steps } from '../engine.js';
 import { IoError, trueOrFalse } from '../errors.js';
@@ -10,6 +11,7 @@ import {
   type OpenOptions,
   signalOf,
 } from '../file.js';
+import { letGo } from '../held.js';
 import { OpenFlag, type PathLike } from '../platform.js';
 import {
   type PieceSource,
@@ -35,7 +37,6 @@ import {
   scanSettingsOf,
   statCall,
 } from './calls.js';
-import { letGo } from './held.js';
 import type { Jail, Resolution } from './jail.js';
 import type { MakeDirectoryReport } from './make.js';
 import type { MoveReport } from './move.js';

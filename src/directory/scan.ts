@@ -2,9 +2,23 @@
  * What is in a directory, batch by batch, and below it. Sixteen directories cross at once, each
  * opened beneath the first by a path on which no link is followed.
  */
+
 import type { Engine, Steps } from '../engine.js';
 import type { IoError } from '../errors.js';
 import { closing } from '../file.js';
+import {
+  canHold,
+  entryIn,
+  flagsFor,
+  groupSteps,
+  type Held,
+  holding,
+  letGo,
+  looking,
+  Names,
+  reading,
+  refused,
+} from '../held.js';
 import {
   Code,
   errnoOf,
@@ -15,10 +29,7 @@ import {
   type Place,
   Resolve,
 } from '../platform.js';
-import { Names, reading } from './entries.js';
 import { type DirectoryEntry, Finds, type Pending, type Wanted } from './found.js';
-import { groupSteps } from './groups.js';
-import { canHold, entryIn, flagsFor, type Held, holding, letGo, looking, refused } from './held.js';
 import { beneath, kernelResolves } from './jail.js';
 
 const ACTION = 'scan the directory';

@@ -1,8 +1,9 @@
 /** Where paths are seen from: anywhere, or a root that nothing leads out of (jail.ts). */
+
 import type { Engine, Steps } from '../engine.js';
 import { IoError } from '../errors.js';
+import { type Held, holdSteps, nameIn, type Purpose } from '../held.js';
 import { type PathLike, type Place, placeOf } from '../platform.js';
-import { type Held, holdSteps, nameIn, type Purpose } from './held.js';
 
 /** A name, seen from the directory that it is in. */
 export interface Spot {

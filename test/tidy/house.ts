@@ -18,6 +18,7 @@ export const ranks: Readonly<Record<string, number>> = {
   simulated: 5,
   queue: 6,
   lock: 6,
+  held: 6,
   probe: 6,
   replace: 7,
   journal: 7,

@@ -1,7 +1,7 @@
 /** The names in a directory that is held, with the kinds that the file system tells beside them. */
 import type { Steps } from '../engine.js';
 import { Code, entryKind, type FileKind, Operation } from '../platform.js';
-import { type Held, refused } from './held.js';
+import { type Held, refused } from './directories.js';
 
 const READ_BYTES = 32768;
 
