@@ -10,7 +10,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { contentOf, turnOf } from '../replace/content.js';
+import { contentOf } from '../replace/content.js';
 import type { State } from './rig.js';
 
 export type How = 'replace' | 'append' | 'write';
@@ -24,9 +24,20 @@ export const beginOf = ({ how, name }: Entry, turn: number): string =>
   `${how} ${name} begin ${turn}`;
 export const doneOf = ({ how, name }: Entry, turn: number): string => `${how} ${name} done ${turn}`;
 
-/** The record that a turn appends. */
+/** The record that a turn appends; a small content. */
 export function recordOf(turn: number): Buffer {
   return Buffer.alloc(40 + ((turn * 101) % 3000), `${turn},`);
+}
+
+/** A content of many pages. */
+export function bulkOf(turn: number): Buffer {
+  return Buffer.alloc(300_000 + ((turn * 7919) % 60_000), `${turn}:`);
+}
+
+/** What a turn replaces with: of ten turns eight middling ones, a small and a large one. */
+export function mixedOf(turn: number): Buffer {
+  if (turn % 10 === 3) return recordOf(turn);
+  return turn % 10 === 6 ? bulkOf(turn) : contentOf(turn);
 }
 
 interface Turns {
@@ -95,11 +106,10 @@ const checks: Readonly<Record<How, Check>> = {
 };
 
 function turnIn(content: Buffer): number | string {
-  try {
-    return turnOf(content);
-  } catch (error) {
-    return (error as Error).message;
-  }
+  const turn = Number.parseInt(content.toString('latin1', 0, 16), 10);
+  const contents = Number.isNaN(turn) ? [] : [contentOf(turn), mixedOf(turn)];
+  if (contents.some((one) => one.equals(content))) return turn;
+  return `torn: ${content.length} bytes that begin with turn ${turn}`;
 }
 
 /** Mounts a state and looks; answers what is wrong. A state that cannot be mounted is wrong. */

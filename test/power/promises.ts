@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { openFile, replaceFile, replaceFileSync, replaceFiles, writeFileAtomic } from 'holdfast';
 import { contentOf } from '../replace/content.js';
 import { engineHere, engineWords, pieces } from '../replace/worlds.js';
-import { beginOf, doneOf, type Entry, recordOf } from './ledger.js';
+import { beginOf, doneOf, type Entry, mixedOf, recordOf } from './ledger.js';
 import type { Site } from './rig.js';
 
 export interface Input {
@@ -15,14 +15,14 @@ export interface Input {
 type Put = (path: string, turn: number, ifAbsent: boolean) => unknown;
 
 function waysToPut(): Put[] {
-  const ways: Put[] = [(path, turn) => writeFileAtomic(path, contentOf(turn))];
+  const ways: Put[] = [(path, turn) => writeFileAtomic(path, mixedOf(turn))];
   for (const word of engineWords) {
     const engine = engineHere(word);
     if (typeof engine === 'string') continue;
     ways.push(
-      (path, turn, ifAbsent) => replaceFile(path, contentOf(turn), { engine, ifAbsent }),
-      (path, turn, ifAbsent) => replaceFileSync(path, contentOf(turn), { engine, ifAbsent }),
-      (path, turn, ifAbsent) => replaceFile(path, pieces(contentOf(turn)), { engine, ifAbsent }),
+      (path, turn, ifAbsent) => replaceFile(path, mixedOf(turn), { engine, ifAbsent }),
+      (path, turn, ifAbsent) => replaceFileSync(path, mixedOf(turn), { engine, ifAbsent }),
+      (path, turn, ifAbsent) => replaceFile(path, pieces(mixedOf(turn)), { engine, ifAbsent }),
     );
   }
   return ways;

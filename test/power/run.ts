@@ -7,7 +7,7 @@ import { faultOf } from './ledger.js';
 import { type DiskKind, diskKinds, type RecordOptions, record, rigRefusal } from './rig.js';
 
 /** States of one recording; the next one has other times and other places on the disk. */
-const perRecording = 500;
+const perRecording = 250;
 const faultsShownMax = 10;
 
 const { values } = parseArgs({
@@ -15,7 +15,7 @@ const { values } = parseArgs({
     states: { type: 'string', default: '1000' },
     fs: { type: 'string', multiple: true },
     seed: { type: 'string' },
-    rounds: { type: 'string', default: '40' },
+    rounds: { type: 'string', default: '20' },
     command: { type: 'string' },
     mount: { type: 'string', default: '' },
     make: { type: 'string', default: '' },
