@@ -1,88 +1,72 @@
 /*
  * The border: Node-API and nothing else. Rows come in by a typed array, results leave by another;
  * no JavaScript object or error is made here except for the library's own mistakes.
- *
- * Invariants: 1. One `struct border` per environment; it dies in the environment's cleanup hook,
- *                after every thread has been joined (a terminated worker crashed otherwise).
- *             2. The views of a job in flight are kept alive by TypeScript's table of payloads,
- *                which this file only reads.
- *             3. The loop stays alive while jobs are outstanding, and only then.
- * Source: https://nodejs.org/api/n-api.html, NAPI_VERSION 8; no uv_* symbol is linked.
  */
-#define NAPI_VERSION 8
 #include <errno.h>
-#include <node_api.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool.h"
-#include "rows.h"
+#include "border.h"
 #include "syscalls.h"
 
 #define SYNC_ROWS_MAX 1024U /* 80 KiB of stack, of which a call touches what it uses */
-#define KEPT_COUNT 3U
 #define MISSES_TOLERATED 32U /* reads in a row */
 #define MISSES_PER_TRY 16U
 
-struct border {
-  napi_env env;
-  struct pool *pool;
-  napi_threadsafe_function wake;
-  napi_ref kept[KEPT_COUNT]; /* rows, sync rows, completions: memory shared with TypeScript */
-  struct row *rows;
-  uint32_t row_count;
-  struct row *sync_rows;
-  uint32_t sync_row_count;
-  double *completions; /* pairs: slot, result */
-  uint32_t completion_count;
-  uint32_t outstanding; /* jobs */
-  uint32_t misses;      /* reads in a row that the page cache did not have */
-  struct iovec last_view; /* of perform_view: TypeScript keeps it alive and vouches for it */
-};
-
-static napi_value fail(napi_env env, const char *message) {
+napi_value border_fail(napi_env env, const char *message) {
   napi_throw_error(env, "ERR_INTERNAL_ASSERTION", message);
   return NULL;
 }
 
-static int bytes_of(napi_env env, napi_value value, struct iovec *view) {
+int border_bytes(napi_env env, napi_value value, struct iovec *view) {
   return napi_get_typedarray_info(env, value, NULL, &view->iov_len, &view->iov_base, NULL, NULL) ==
          napi_ok;
 }
 
+static int fixed_view_of(const struct border *border, const struct row *row, struct iovec *view) {
+  const struct iovec *fixed = &border->fixed_views[(uint32_t)row->mode % RING_TABLE_MAX];
+  if (!(row->start >= 0) || !(row->start + row->length <= (double)fixed->iov_len)) return 0;
+  view->iov_base = (char *)fixed->iov_base + (size_t)row->start;
+  view->iov_len = (size_t)row->length;
+  return 1;
+}
+
 /* Fills `views` from one payload: a Uint8Array, or an array of them. */
-static int views_of(napi_env env, napi_value payloads, const struct row *row, struct iovec *views) {
+static int views_of(const struct border *border, napi_value payloads, const struct row *row,
+                    struct iovec *views) {
+  napi_env env = border->env;
   napi_value payload;
   if (row->view_count == 0) return 1;
+  if (row->marks & ROW_FIXED_VIEW) return fixed_view_of(border, row, views);
   if (napi_get_element(env, payloads, (uint32_t)row->slot, &payload) != napi_ok) return 0;
-  if (row->view_count == 1) return bytes_of(env, payload, views);
+  if (row->view_count == 1) return border_bytes(env, payload, views);
   for (uint32_t index = 0; index < row->view_count; index++) {
     napi_value view;
     if (napi_get_element(env, payload, index, &view) != napi_ok) return 0;
-    if (!bytes_of(env, view, &views[index])) return 0;
+    if (!border_bytes(env, view, &views[index])) return 0;
   }
   return 1;
 }
 
-static uint32_t count_views(const struct row *rows, uint32_t count) {
+uint32_t border_count_views(const struct row *rows, uint32_t count) {
   uint32_t total = 0;
   for (uint32_t index = 0; index < count; index++) total += rows[index].view_count;
   return total;
 }
 
-static int fill_operations(napi_env env, napi_value payloads, const struct row *rows,
-                           uint32_t count, struct operation *operations, struct iovec *views) {
+int border_fill(const struct border *border, napi_value payloads, const struct row *rows,
+                uint32_t count, struct operation *operations, struct iovec *views) {
   for (uint32_t index = 0; index < count; index++) {
     operations[index].row = rows[index];
     operations[index].views = views;
-    if (!views_of(env, payloads, &rows[index], views)) return 0;
+    if (!views_of(border, payloads, &rows[index], views)) return 0;
     views += rows[index].view_count;
   }
   return 1;
 }
 
-static struct border *arguments_of(napi_env env, napi_callback_info info, size_t count,
-                                   napi_value *values) {
+struct border *border_arguments(napi_env env, napi_callback_info info, size_t count,
+                                napi_value *values) {
   void *data = NULL;
   size_t given = count;
   if (napi_get_cb_info(env, info, &given, values, NULL, &data) != napi_ok) return NULL;
@@ -94,21 +78,21 @@ static struct border *arguments_of(napi_env env, napi_callback_info info, size_t
 static napi_value perform_rows(napi_env env, napi_callback_info info) {
   napi_value values[2];
   uint32_t count = 0;
-  struct border *border = arguments_of(env, info, 2, values);
-  if (border == NULL) return fail(env, "perform(count, payloads)");
+  struct border *border = border_arguments(env, info, 2, values);
+  if (border == NULL) return border_fail(env, "perform(count, payloads)");
   napi_get_value_uint32(env, values[0], &count);
-  if (count > border->sync_row_count) return fail(env, "perform: more rows than there are");
+  if (count > border->sync_row_count) return border_fail(env, "perform: more rows than there are");
   struct iovec few[8];
   struct iovec *views = few;
   struct operation operations[SYNC_ROWS_MAX];
   int64_t results[SYNC_ROWS_MAX];
-  uint32_t view_count = count_views(border->sync_rows, count);
+  uint32_t view_count = border_count_views(border->sync_rows, count);
   if (view_count > 8) views = malloc(view_count * sizeof *views);
-  if (views == NULL) return fail(env, "perform: out of memory");
-  int whole = fill_operations(env, values[1], border->sync_rows, count, operations, views);
+  if (views == NULL) return border_fail(env, "perform: out of memory");
+  int whole = border_fill(border, values[1], border->sync_rows, count, operations, views);
   if (whole) run_operations(operations, count, results);
   if (views != few) free(views);
-  if (!whole) return fail(env, "perform: a payload is not a Uint8Array");
+  if (!whole) return border_fail(env, "perform: a payload is not a Uint8Array");
   for (uint32_t index = 0; index < count; index++) {
     border->sync_rows[index].result = (double)results[index];
   }
@@ -123,9 +107,9 @@ static void perform_last(struct border *border) {
 /* The first sync row with the one view given: no table, no run, for the shortest way to a read. */
 static napi_value perform_view(napi_env env, napi_callback_info info) {
   napi_value values[1];
-  struct border *border = arguments_of(env, info, 1, values);
-  if (border == NULL || !bytes_of(env, values[0], &border->last_view)) {
-    return fail(env, "performView(view)");
+  struct border *border = border_arguments(env, info, 1, values);
+  if (border == NULL || !border_bytes(env, values[0], &border->last_view)) {
+    return border_fail(env, "performView(view)");
   }
   perform_last(border);
   return NULL;
@@ -140,16 +124,16 @@ static napi_value perform_again(napi_env env, napi_callback_info info) {
   size_t none = 0;
   napi_get_cb_info(env, info, &none, NULL, NULL, &data);
   struct border *border = data;
-  if (border->last_view.iov_base == NULL) return fail(env, "performAgain: before performView");
+  if (border->last_view.iov_base == NULL) return border_fail(env, "performAgain: before performView");
   perform_last(border);
   return NULL;
 }
 
 /* ------------------------------------------------------------------------- rows on the pool */
 
-static uint32_t run_length(const struct border *border, uint32_t first, uint32_t count) {
+uint32_t border_run_length(const struct row *rows, uint32_t first, uint32_t count) {
   uint32_t length = 1;
-  while (first + length < count && border->rows[first + length - 1].marks & ROW_LINKED) length++;
+  while (first + length < count && rows[first + length - 1].marks & ROW_LINKED) length++;
   return length;
 }
 
@@ -191,17 +175,18 @@ struct batch {
 static int build_jobs(struct border *border, napi_value payloads, uint32_t count,
                       struct batch *batch) {
   for (uint32_t first = 0; first < count;) {
-    uint32_t length = run_length(border, first, count);
+    uint32_t length = border_run_length(border->rows, first, count);
     const struct row *rows = &border->rows[first];
-    struct job *job = pool_take_job(border->pool, length, count_views(rows, length));
+    struct job *job = pool_take_job(border->pool, length, border_count_views(rows, length));
     if (job == NULL) return -ENOMEM;
     job->next = NULL;
     *batch->end = job;
-    if (!fill_operations(border->env, payloads, rows, length, job->operations, job->views)) {
+    if (!border_fill(border, payloads, rows, length, job->operations, job->views)) {
       return -EFAULT;
     }
     if (done_now(border, job)) {
       *batch->end = NULL;
+      job->is_outstanding = 0;
       *batch->done_end = job;
       batch->done_end = &job->next;
     } else {
@@ -221,40 +206,41 @@ static void drop_jobs(struct border *border, struct job *job) {
   }
 }
 
-/* As many whole jobs as there is room for; `batch` rows and completions are equally many. */
-static uint32_t fill_completions(struct border *border, struct job **jobs, uint32_t *ended) {
-  uint32_t filled = 0;
-  while (*jobs != NULL && filled + (*jobs)->count <= border->completion_count) {
-    struct job *job = *jobs;
+/* As many whole jobs as there is room for, from `first` on; the rest waits for the next reap. */
+static uint32_t fill_pairs(struct border *border, uint32_t first, uint32_t *ended) {
+  uint32_t filled = first;
+  while (border->done != NULL && filled + border->done->count <= border->pair_count) {
+    struct job *job = border->done;
     for (uint32_t index = 0; index < job->count; index++, filled++) {
-      border->completions[2 * filled] = job->operations[index].row.slot;
-      border->completions[2 * filled + 1] = (double)job->results[index];
+      border->pairs[2 * filled] = job->operations[index].row.slot;
+      border->pairs[2 * filled + 1] = (double)job->results[index];
     }
-    *jobs = job->next;
+    border->done = job->next;
+    if (ended != NULL) *ended += job->is_outstanding;
     pool_give_back(border->pool, job);
-    if (ended != NULL) (*ended)++;
   }
-  return filled;
+  return filled - first;
 }
 
-static uint32_t deliver(struct border *border, struct job **jobs) {
-  uint32_t ended = 0;
-  uint32_t filled = fill_completions(border, jobs, &ended);
-  settle_outstanding(border, 0, ended);
-  return filled;
+/* The list of what is done grows at its end. */
+static void add_done(struct border *border, struct job *jobs) {
+  struct job **end = &border->done;
+  while (*end != NULL) end = &(*end)->next;
+  *end = jobs;
 }
 
 /*
- * Answers the number of completions that stand in `completions` at once, or -errno when nothing of
- * the rest was taken; what had been read by then is thrown away with it.
+ * submit(count, payloads, first): the number of pairs that stand there from `first` on at once, or
+ * -errno when nothing of the rest was taken; what had been read by then is thrown away with it.
  */
 static napi_value submit_rows(napi_env env, napi_callback_info info) {
-  napi_value values[2], answer;
-  uint32_t count = 0;
-  struct border *border = arguments_of(env, info, 2, values);
-  if (border == NULL) return fail(env, "submit(count, payloads)");
+  napi_value values[3], answer;
+  uint32_t count = 0, first = 0, ended = 0;
+  struct border *border = border_arguments(env, info, 3, values);
+  if (border == NULL) return border_fail(env, "submit(count, payloads, first)");
   napi_get_value_uint32(env, values[0], &count);
-  if (count > border->row_count) return fail(env, "submit: more rows than there are");
+  napi_get_value_uint32(env, values[2], &first);
+  if (count > border->row_count) return border_fail(env, "submit: more rows than there are");
   struct batch batch = {0};
   batch.end = &batch.jobs;
   batch.done_end = &batch.done;
@@ -266,27 +252,56 @@ static napi_value submit_rows(napi_env env, napi_callback_info info) {
     napi_create_int32(env, refused, &answer);
     return answer;
   }
-  settle_outstanding(border, batch.job_count, 0);
-  uint32_t filled = fill_completions(border, &batch.done, NULL);
+  add_done(border, batch.done);
+  uint32_t filled = fill_pairs(border, first, &ended);
+  settle_outstanding(border, batch.job_count, ended);
   napi_create_uint32(env, filled, &answer);
   return answer;
 }
 
+/* reap(first): how many pairs stand there from `first` on. */
+static napi_value reap_rows(napi_env env, napi_callback_info info) {
+  napi_value values[1], answer;
+  uint32_t first = 0, ended = 0;
+  struct border *border = border_arguments(env, info, 1, values);
+  if (border == NULL) return border_fail(env, "reap(first)");
+  napi_get_value_uint32(env, values[0], &first);
+  add_done(border, pool_take_done(border->pool));
+  uint32_t filled = fill_pairs(border, first, &ended);
+  settle_outstanding(border, 0, ended);
+  napi_create_uint32(env, filled, &answer);
+  return answer;
+}
+
+/* wait(timeoutMs): until something is done, or the time is over (negative: never). */
+static napi_value wait_for_rows(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  double timeout_ms = 0;
+  struct border *border = border_arguments(env, info, 1, values);
+  if (border == NULL) return border_fail(env, "wait(timeoutMs)");
+  napi_get_value_double(env, values[0], &timeout_ms);
+  if (border->done == NULL) pool_wait(border->pool, timeout_ms);
+  return NULL;
+}
+
+/* cancel(slot): its run answers -ECANCELED if no thread has begun it. */
+static napi_value cancel_row(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  int32_t slot = -1;
+  struct border *border = border_arguments(env, info, 1, values);
+  if (border == NULL) return border_fail(env, "cancel(slot)");
+  napi_get_value_int32(env, values[0], &slot);
+  pool_cancel(border->pool, slot);
+  return NULL;
+}
+
 static void on_wake(napi_env env, napi_value callback, void *context, void *data) {
   struct border *border = context;
+  napi_value receiver;
   (void)data;
   if (env == NULL || border->pool == NULL) return;
-  struct job *jobs = pool_take_done(border->pool);
-  while (jobs != NULL) {
-    napi_handle_scope scope;
-    napi_value receiver, count;
-    uint32_t filled = deliver(border, &jobs);
-    if (napi_open_handle_scope(env, &scope) != napi_ok) return;
-    napi_get_undefined(env, &receiver);
-    napi_create_uint32(env, filled, &count);
-    napi_call_function(env, receiver, callback, 1, &count, NULL);
-    napi_close_handle_scope(env, scope);
-  }
+  napi_get_undefined(env, &receiver);
+  napi_call_function(env, receiver, callback, 0, NULL, NULL);
 }
 
 static void wake_loop(void *argument) {
@@ -297,10 +312,10 @@ static void wake_loop(void *argument) {
 static napi_value set_threads(napi_env env, napi_callback_info info) {
   napi_value values[1];
   int32_t threads = 0;
-  struct border *border = arguments_of(env, info, 1, values);
-  if (border == NULL) return fail(env, "setThreads(count)");
+  struct border *border = border_arguments(env, info, 1, values);
+  if (border == NULL) return border_fail(env, "setThreads(count)");
   napi_get_value_int32(env, values[0], &threads);
-  if (threads < 1 || threads > POOL_THREADS_MAX) return fail(env, "setThreads: 1 to 64");
+  if (threads < 1 || threads > POOL_THREADS_MAX) return border_fail(env, "setThreads: 1 to 64");
   pool_set_threads(border->pool, threads);
   return NULL;
 }
@@ -311,8 +326,8 @@ static napi_value set_threads(napi_env env, napi_callback_info info) {
 static napi_value address_of(napi_env env, napi_callback_info info) {
   napi_value values[1], answer;
   struct iovec view;
-  struct border *border = arguments_of(env, info, 1, values);
-  if (border == NULL || !bytes_of(env, values[0], &view)) return fail(env, "addressOf(view)");
+  struct border *border = border_arguments(env, info, 1, values);
+  if (border == NULL || !border_bytes(env, values[0], &view)) return border_fail(env, "addressOf(view)");
   napi_create_double(env, (double)(uintptr_t)view.iov_base, &answer);
   return answer;
 }
@@ -321,6 +336,8 @@ static napi_value address_of(napi_env env, napi_callback_info info) {
 
 static void close_border(void *argument) {
   struct border *border = argument;
+  drop_jobs(border, border->done);
+  border->done = NULL;
   if (border->pool != NULL) pool_stop(border->pool);
   border->pool = NULL;
   /* No system call is under way: the shared memory is the environment's again. */
@@ -336,7 +353,7 @@ static void free_border(napi_env env, void *data, void *hint) {
   free(data);
 }
 
-static int share(struct border *border, uint32_t index, napi_value value, struct iovec *view) {
+int border_share(struct border *border, napi_value value, struct iovec *elements) {
   void *data;
   size_t length;
   napi_value buffer;
@@ -344,9 +361,11 @@ static int share(struct border *border, uint32_t index, napi_value value, struct
       napi_ok) {
     return 0;
   }
-  view->iov_base = data;
-  view->iov_len = length; /* elements */
-  return napi_create_reference(border->env, value, 1, &border->kept[index]) == napi_ok;
+  elements->iov_base = data;
+  elements->iov_len = length;
+  if (border->kept_count == KEPT_COUNT) return 0;
+  napi_ref *kept = &border->kept[border->kept_count++];
+  return napi_create_reference(border->env, value, 1, kept) == napi_ok;
 }
 
 static int start_wake(struct border *border, napi_value callback) {
@@ -360,35 +379,35 @@ static int start_wake(struct border *border, napi_value callback) {
   return napi_unref_threadsafe_function(env, border->wake) == napi_ok;
 }
 
-/* attach(rows: Uint8Array, syncRows: Uint8Array, completions: Float64Array, deliver, threads) */
+/* attach(rows: Uint8Array, syncRows: Uint8Array, pairs: Float64Array, wake, threads) */
 static napi_value attach(napi_env env, napi_callback_info info) {
   napi_value values[5];
   struct iovec view;
   int32_t threads = 0;
-  struct border *border = arguments_of(env, info, 5, values);
-  if (border == NULL || border->pool != NULL) return fail(env, "attach: once, with 5 arguments");
-  if (!share(border, 0, values[0], &view)) return fail(env, "attach: rows");
+  struct border *border = border_arguments(env, info, 5, values);
+  if (border == NULL || border->pool != NULL) return border_fail(env, "attach: once, with 5 arguments");
+  if (!border_share(border, values[0], &view)) return border_fail(env, "attach: rows");
   border->rows = view.iov_base;
   border->row_count = (uint32_t)(view.iov_len / sizeof(struct row));
-  if (!share(border, 1, values[1], &view)) return fail(env, "attach: syncRows");
+  if (!border_share(border, values[1], &view)) return border_fail(env, "attach: syncRows");
   border->sync_rows = view.iov_base;
   border->sync_row_count = (uint32_t)(view.iov_len / sizeof(struct row));
   if (border->sync_row_count > SYNC_ROWS_MAX) border->sync_row_count = SYNC_ROWS_MAX;
-  if (!share(border, 2, values[2], &view)) return fail(env, "attach: completions");
-  border->completions = view.iov_base;
-  border->completion_count = (uint32_t)(view.iov_len / 2);
+  if (!border_share(border, values[2], &view)) return border_fail(env, "attach: pairs");
+  border->pairs = view.iov_base;
+  border->pair_count = (uint32_t)(view.iov_len / 2);
   napi_get_value_int32(env, values[4], &threads);
-  if (threads < 1 || threads > POOL_THREADS_MAX) return fail(env, "attach: 1 to 64 threads");
-  if (!start_wake(border, values[3])) return fail(env, "attach: no threadsafe function");
+  if (threads < 1 || threads > POOL_THREADS_MAX) return border_fail(env, "attach: 1 to 64 threads");
+  if (!start_wake(border, values[3])) return border_fail(env, "attach: no threadsafe function");
   border->pool = pool_create(threads, wake_loop, border);
-  if (border->pool == NULL) return fail(env, "attach: out of memory");
+  if (border->pool == NULL) return border_fail(env, "attach: out of memory");
   /* Hooks run last in, first out: this one comes before the threadsafe function's own. */
   napi_add_env_cleanup_hook(env, close_border, border);
   return NULL;
 }
 
-static void export_function(struct border *border, napi_value exports, const char *name,
-                            napi_callback callback) {
+void border_export(struct border *border, napi_value exports, const char *name,
+                   napi_callback callback) {
   napi_value function;
   napi_create_function(border->env, name, NAPI_AUTO_LENGTH, callback, border, &function);
   napi_set_named_property(border->env, exports, name, function);
@@ -402,19 +421,23 @@ static void export_number(napi_env env, napi_value exports, const char *name, in
 
 NAPI_MODULE_INIT() {
   struct border *border = calloc(1, sizeof *border);
-  if (border == NULL) return fail(env, "out of memory");
+  if (border == NULL) return border_fail(env, "out of memory");
   border->env = env;
   if (napi_set_instance_data(env, border, free_border, NULL) != napi_ok) {
     free(border);
-    return fail(env, "no instance data");
+    return border_fail(env, "no instance data");
   }
-  export_function(border, exports, "attach", attach);
-  export_function(border, exports, "perform", perform_rows);
-  export_function(border, exports, "performView", perform_view);
-  export_function(border, exports, "performAgain", perform_again);
-  export_function(border, exports, "submit", submit_rows);
-  export_function(border, exports, "setThreads", set_threads);
-  export_function(border, exports, "addressOf", address_of);
+  border_export(border, exports, "attach", attach);
+  border_export(border, exports, "perform", perform_rows);
+  border_export(border, exports, "performView", perform_view);
+  border_export(border, exports, "performAgain", perform_again);
+  border_export(border, exports, "submit", submit_rows);
+  border_export(border, exports, "reap", reap_rows);
+  border_export(border, exports, "wait", wait_for_rows);
+  border_export(border, exports, "cancel", cancel_row);
+  border_export(border, exports, "setThreads", set_threads);
+  border_export(border, exports, "addressOf", address_of);
+  border_ring_exports(border, exports);
   export_number(env, exports, "viewCountMax", sys_view_count_max());
   export_number(env, exports, "rowBytes", (int32_t)sizeof(struct row));
   export_number(env, exports, "codeCount", ROW_CODE_COUNT);

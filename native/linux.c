@@ -16,8 +16,6 @@
 
 _Static_assert(sizeof(long) == 8, "offsets are passed to syscall(2) in one register");
 
-/* The first 256 bytes that statx(2) fills; spelt here since musl before 1.2.4 has no struct. */
-#define STATX_WANTED 0x3fffU /* basic stats, birth time, mount id, direct I/O alignment */
 
 #define RETRIED(result, call)      \
   do {                             \

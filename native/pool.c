@@ -1,9 +1,11 @@
+#define _GNU_SOURCE
 #include "pool.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define BUCKET_COUNT 64U /* one bit each in the masks below */
 #define SMALL_VIEWS 8U   /* a short sequence takes no heap: its job is reused */
@@ -18,6 +20,7 @@ struct bucket {
 struct pool {
   pthread_mutex_t lock;
   pthread_cond_t work;
+  pthread_cond_t ended; /* something is done, for who waits in pool_wait */
   pthread_t threads[POOL_THREADS_MAX];
   int started;
   int wanted;
@@ -33,6 +36,7 @@ struct pool {
   struct job *done_head;
   struct job *done_tail;
   int wake_pending;
+  int waits;
   void (*wake)(void *);
   void *wake_argument;
   struct job *spare; /* touched by the submitting thread alone */
@@ -43,6 +47,11 @@ struct pool *pool_create(int threads, void (*wake)(void *), void *wake_argument)
   if (pool == NULL) return NULL;
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->work, NULL);
+  pthread_condattr_t monotonic;
+  pthread_condattr_init(&monotonic);
+  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+  pthread_cond_init(&pool->ended, &monotonic);
+  pthread_condattr_destroy(&monotonic);
   pool->wanted = threads;
   pool->wake = wake;
   pool->wake_argument = wake_argument;
@@ -103,13 +112,18 @@ static struct job *take_next(struct pool *pool, unsigned *index_out) {
   return job;
 }
 
-static void finish(struct pool *pool, struct job *job, unsigned index) {
-  pool->buckets[index].running--;
-  mark(pool, index);
+static void add_done(struct pool *pool, struct job *job) {
   job->next = NULL;
   if (pool->done_tail == NULL) pool->done_head = job;
   else pool->done_tail->next = job;
   pool->done_tail = job;
+  if (pool->waits) pthread_cond_signal(&pool->ended);
+}
+
+static void finish(struct pool *pool, struct job *job, unsigned index) {
+  pool->buckets[index].running--;
+  mark(pool, index);
+  add_done(pool, job);
 }
 
 static void *work(void *argument) {
@@ -198,6 +212,7 @@ struct job *pool_take_job(struct pool *pool, uint32_t count, uint32_t view_count
   job->next = NULL;
   job->count = count;
   job->small = small;
+  job->is_outstanding = 1;
   return job;
 }
 
@@ -268,6 +283,64 @@ struct job *pool_take_done(struct pool *pool) {
   return done;
 }
 
+void pool_wait(struct pool *pool, double timeout_ms) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  if (timeout_ms >= 0) {
+    until.tv_sec += (time_t)(timeout_ms / 1000);
+    until.tv_nsec += (long)((timeout_ms - (double)(time_t)(timeout_ms / 1000) * 1000) * 1e6);
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+  }
+  int refused = 0;
+  pthread_mutex_lock(&pool->lock);
+  pool->waits = 1;
+  while (pool->done_head == NULL && refused == 0) {
+    refused = timeout_ms < 0 ? pthread_cond_wait(&pool->ended, &pool->lock)
+                             : pthread_cond_timedwait(&pool->ended, &pool->lock, &until);
+  }
+  pool->waits = 0;
+  pthread_mutex_unlock(&pool->lock);
+}
+
+static int has_slot(const struct job *job, int32_t slot) {
+  for (uint32_t index = 0; index < job->count; index++) {
+    if (job->operations[index].row.slot == slot) return 1;
+  }
+  return 0;
+}
+
+/* Takes the job with this slot out of a bucket; NULL when it is not there. */
+static struct job *take_out(struct bucket *bucket, int32_t slot) {
+  struct job *before = NULL;
+  for (struct job *job = bucket->head; job != NULL; before = job, job = job->next) {
+    if (!has_slot(job, slot)) continue;
+    if (before == NULL) bucket->head = job->next;
+    else before->next = job->next;
+    if (bucket->tail == job) bucket->tail = before;
+    return job;
+  }
+  return NULL;
+}
+
+void pool_cancel(struct pool *pool, int32_t slot) {
+  struct job *job = NULL;
+  int wakes = 0;
+  pthread_mutex_lock(&pool->lock);
+  for (unsigned index = 0; index < BUCKET_COUNT && job == NULL; index++) {
+    job = take_out(&pool->buckets[index], slot);
+    if (job == NULL) continue;
+    pool->queued--;
+    mark(pool, index);
+    for (uint32_t row = 0; row < job->count; row++) job->results[row] = -ECANCELED;
+    add_done(pool, job);
+    wakes = !pool->wake_pending;
+    pool->wake_pending = 1;
+  }
+  pthread_mutex_unlock(&pool->lock);
+  if (wakes) pool->wake(pool->wake_argument);
+}
+
 static void free_all(struct job *job) {
   while (job != NULL) {
     struct job *next = job->next;
@@ -282,6 +355,7 @@ void pool_stop(struct pool *pool) {
   free_all(pool->done_head);
   free_all(pool->spare);
   pthread_cond_destroy(&pool->work);
+  pthread_cond_destroy(&pool->ended);
   pthread_mutex_destroy(&pool->lock);
   free(pool);
 }

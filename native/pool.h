@@ -22,6 +22,7 @@ struct job {
   uint32_t count;      /* operations, one linked run */
   uint32_t view_count; /* room in `views` */
   int small;           /* kept for reuse when given back */
+  uint32_t is_outstanding; /* 1: the loop is kept alive for it */
   struct operation *operations;
   int64_t *results;
   struct iovec *views;
@@ -43,6 +44,12 @@ int pool_submit(struct pool *pool, struct job *jobs);
 
 /* The finished jobs, oldest first; NULL when there are none. */
 struct job *pool_take_done(struct pool *pool);
+
+/* Waits until there is a finished job, or the time is over (negative: never). */
+void pool_wait(struct pool *pool, double timeout_ms);
+
+/* Finishes the job that has this slot, with -ECANCELED throughout, if no thread has begun it. */
+void pool_cancel(struct pool *pool, int32_t slot);
 
 /* Drops what has not started, waits for what has, joins every thread, frees the pool. */
 void pool_stop(struct pool *pool);

@@ -64,13 +64,15 @@ enum row_code {
  * it all, a ROW_SET_LOCK always. */
 #define ROW_LINKED 1
 #define ROW_TRIES_NOW 2
+#define ROW_FIXED_FILE 4 /* `fd2` is the place of `fd` in the table of registered files */
+#define ROW_FIXED_VIEW 8 /* `mode` is the place of the view in that of registered buffers */
 
 /* In `fd` and `fd2`: the descriptor that the latest open of this run answered. */
 #define FD_OPENED_IN_RUN (-1000)
 
 struct row {
   uint8_t code;
-  uint8_t marks; /* ROW_LINKED, ROW_TRIES_NOW */
+  uint8_t marks;
   uint16_t view_count; /* 0: no payload; 1: the payload is one view; else an array of views */
   int32_t slot;        /* names the row in its completion */
   int32_t fd;
@@ -81,7 +83,8 @@ struct row {
   double length; /* bytes a transfer must move for its run to go on; of a range; a new size;
                   * RESOLVE_* of ROW_OPEN_BENEATH */
   double result; /* written when rows are performed on the calling thread */
-  double spare[2];
+  double start;      /* bytes; of a registered view: where the transfer begins in it */
+  double timeout_ms; /* > 0: the ring ends the row then, as far as it can */
 };
 
 _Static_assert(sizeof(struct row) == 64, "src/engine/rows.ts reckons with 64 bytes a row");

@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+/* Of the 256 bytes that statx(2) fills; musl before 1.2.4 has no struct for them. */
+#define STATX_WANTED 0x3fffU /* basic stats, birth time, mount id, direct I/O alignment */
+
 int64_t sys_read(int fd, void *data, size_t length, double offset);
 int64_t sys_readv(int fd, const struct iovec *views, int count, double offset);
 int64_t sys_write(int fd, const void *data, size_t length, double offset);

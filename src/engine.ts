@@ -1,5 +1,6 @@
 /**
- * How operations run: on the calling thread, on threads of our own, or through `node:fs`. Chooses
+ * How operations run: on the calling thread, by io_uring, on threads of our own, or through
+ * `node:fs`. Chooses
  * once, says why, and drives the steps of everything above it, waiting or not, with one piece of
  * code.
  *
@@ -13,8 +14,10 @@
 import type { Engine, EngineName, EngineStats, Waiter } from './engine/contract.js';
 import { PoolEngine } from './engine/pool.js';
 import { PortableEngine } from './engine/portable.js';
+import { openRing, RingEngine } from './engine/ring.js';
 import { interruption, invalidType, invalidValue, outOfRange } from './errors.js';
 import {
+  type Addon,
   Code,
   capabilitiesOf,
   chance,
@@ -53,6 +56,7 @@ export type MemoryMode = 'reference' | 'mark' | 'copy';
 
 const MEMORY_MODES: readonly unknown[] = ['reference', 'mark', 'copy'];
 
+let ring: RingEngine | string | undefined;
 let pool: PoolEngine | undefined;
 let portable: PortableEngine | undefined;
 let chosen: Engine | undefined;
@@ -62,8 +66,25 @@ let memoryWanted: MemoryMode = 'reference';
 function poolEngine(reason: string): PoolEngine | undefined {
   const state = loadAddon();
   if (state.addon === undefined) return undefined;
-  pool ??= new PoolEngine(state.addon, capabilitiesOf(state), threadsWanted, reason);
+  pool ??= new PoolEngine(state.addon, capabilitiesOf(state), threadsWanted);
+  pool.reason = reason;
   return pool;
+}
+
+function newRing(addon: Addon): RingEngine | string {
+  const bell = { ring: (): void => undefined };
+  const opened = openRing(addon, bell);
+  if (typeof opened === 'string') return opened;
+  pool ??= new PoolEngine(addon, capabilitiesOf(loadAddon()), threadsWanted);
+  return new RingEngine(addon, pool, opened, bell);
+}
+
+/* One ring for each environment: made at the first use, once, or the reason why there is none. */
+function ringEngine(): RingEngine | string {
+  const { addon, reason } = loadAddon();
+  if (addon === undefined) return reason;
+  ring ??= newRing(addon);
+  return ring;
 }
 
 function portableEngine(reason: string): PortableEngine {
@@ -76,17 +97,27 @@ function portableEngine(reason: string): PortableEngine {
 export function engineNamed(name: unknown, argument = 'engine'): Engine {
   if (name === 'auto') return choose();
   if (name === 'portable') return portableEngine('it was asked for');
+  if (name === 'ring') {
+    const engine = ringEngine();
+    if (typeof engine !== 'string') return engine;
+    throw invalidValue(argument, `an engine that is here (${engine})`, name);
+  }
   if (name === 'pool') {
     const engine = poolEngine('it was asked for');
     if (engine !== undefined) return engine;
     throw invalidValue(argument, `an engine that is here (${loadAddon().reason})`, name);
   }
-  throw invalidValue(argument, "'auto', 'pool' or 'portable'", name);
+  throw invalidValue(argument, "'auto', 'ring', 'pool' or 'portable'", name);
 }
 
+/* Rings of kernels before 6.1, which lack DEFER_TASKRUN, have known bugs: only when asked for. */
 function choose(): Engine {
   const state = loadAddon();
-  return poolEngine(state.reason) ?? portableEngine(state.reason);
+  if (state.addon === undefined) return portableEngine(state.reason);
+  const found = ringEngine();
+  if (typeof found !== 'string' && found.isDeferred) return found;
+  const why = typeof found === 'string' ? found : 'the ring has no DEFER_TASKRUN (kernel 6.1)';
+  return poolEngine(why) ?? portableEngine(state.reason);
 }
 
 /**

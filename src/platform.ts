@@ -13,7 +13,7 @@
  */
 
 export { type Capabilities, type Capability, capabilitiesOf } from './platform/capabilities.js';
-export { errnoOf, type RefusalContext, refusal } from './platform/errno.js';
+export { errnoOf, nameOf, type RefusalContext, refusal } from './platform/errno.js';
 export {
   Advice,
   AllocateMode,

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Engine, openFile } from 'holdfast';
-import { Code, errnoOf, linked, loadAddon, Operation, placeOf } from '#holdfast/platform.js';
+import { type Addon, Code, errnoOf, linked, loadAddon, Operation, placeOf } from '#holdfast/platform.js';
 import { toldBy } from './contract/call.js';
 import { handed, nop, nops, resultsOf } from './contract/engines.js';
 import { patterned } from './file/bytes.js';
@@ -26,13 +26,13 @@ function crossingsOf(t: TestContext): Crossings | undefined {
     return undefined;
   }
   const crossings: Crossings = { rows: [], refuseWith: undefined };
-  const door = addon as { submit(count: number, payloads: readonly unknown[]): number };
+  const door = addon as { submit: Addon['submit'] };
   const { submit } = door;
-  door.submit = (count, payloads) => {
+  door.submit = (count, payloads, first) => {
     crossings.rows.push(count);
     const { refuseWith } = crossings;
     crossings.refuseWith = undefined;
-    return refuseWith ?? submit(count, payloads);
+    return refuseWith ?? submit(count, payloads, first);
   };
   t.after(() => {
     door.submit = submit;

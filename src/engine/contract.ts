@@ -20,6 +20,21 @@ export interface EngineStats {
   readonly bytesWritten: number;
   /** Reads and writes that moved less than they were asked to. */
   readonly shortTransfers: number;
+  /** How the ring did what of that it did. */
+  readonly ring?: RingStats;
+}
+
+/** How a ring is made and what went through it. */
+export interface RingStats {
+  /** Calls of io_uring_enter(2), and operations handed over by them. */
+  readonly enters: number;
+  readonly submissions: number;
+  /** What it does without, by the names of HOLDFAST_RING_WITHOUT. */
+  readonly without: readonly string[];
+  /** Who hears of completions: the event loop itself, or a thread that tells it. */
+  readonly wokenBy: 'loop' | 'thread';
+  /** Operations that the pool was asked for instead, with the ring's answer. */
+  readonly refusals: Readonly<Record<string, number>>;
 }
 
 /**
@@ -41,8 +56,25 @@ export interface Engine {
   perform(run: Operation): void;
   /** Performs one read or write of one view on the calling thread: the shortest way. */
   performTransfer?(code: Code, fd: number, view: Uint8Array, offset: number): number;
-  /** Performs a run elsewhere. */
+  /** Performs a run elsewhere. What is submitted in one tick may be handed over at its end. */
   submit(run: Operation, waiter: Waiter): void;
+  /** Hands over now what was submitted. */
+  flush?(): void;
+  /** Tells the waiters of what has ended by now, without waiting for the loop to come round. */
+  harvest?(): void;
+  /**
+   * Waits on the calling thread until something has ended, or the time is over (below 0: never),
+   * and tells the waiters. Absent where that cannot be done.
+   */
+  wait?(timeoutMs: number): void;
+  /** Asks for the end of an operation under way. It ends either way, with -ECANCELED or not. */
+  cancel?(operation: Operation): void;
+  /** True when `Operation.timeoutMs` is heeded. */
+  readonly endsInTime?: boolean;
+  /** Puts a descriptor (-1: none) into a table, for `Operation.fixedFile`; false: there is none. */
+  registerFile?(index: number, fd: number): boolean;
+  /** The same with memory, for `Operation.fixedView`, which every engine that has this heeds. */
+  registerView?(index: number, view: Uint8Array | undefined): boolean;
   stats(): EngineStats;
   /** Milliseconds since 1970, where this engine's world has a time of its own. */
   now?(): number;

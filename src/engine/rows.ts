@@ -6,6 +6,8 @@ export const ROW_BYTES = 64;
 const IS_VECTORED = 1;
 const IS_LINKED = 1;
 const TRIES_NOW = 2;
+const FIXED_FILE = 4;
+const FIXED_VIEW = 8;
 
 /* Directories are read by descriptor here; their path is for engines that have only that. */
 function isNamed(operation: Operation): boolean {
@@ -22,6 +24,18 @@ function payloadOf(operation: Operation): Uint8Array | Uint8Array[] | undefined 
   if (operation.payload !== undefined) parts.push(operation.payload as Uint8Array);
   if (operation.out !== undefined) parts.push(operation.out);
   return parts.length > 1 ? parts : parts[0];
+}
+
+function marksOf(operation: Operation): number {
+  let marks = operation.next === undefined ? 0 : IS_LINKED;
+  if (operation.triesNow) marks |= TRIES_NOW;
+  if (operation.fixedFile >= 0) marks |= FIXED_FILE;
+  return operation.fixedView >= 0 ? marks | FIXED_VIEW : marks;
+}
+
+function secondOf(operation: Operation): number {
+  if (operation.fixedFile >= 0) return operation.fixedFile;
+  return operation.place2?.directory ?? operation.fd2;
 }
 
 /** Rows over one piece of memory that the addon knows. */
@@ -42,23 +56,25 @@ export class Rows {
   /** Fills row `index` and answers the payload that has to stand at `slot`. */
   fill(index: number, slot: number, operation: Operation): Uint8Array | Uint8Array[] | undefined {
     const payload = payloadOf(operation);
-    const views = payload === undefined ? 0 : Array.isArray(payload) ? payload.length : 1;
-    const vectored = isTransfer(operation.code) && Array.isArray(payload);
-    const one = views === 1 && Array.isArray(payload) ? payload[0] : payload;
-    const linked = operation.next === undefined ? 0 : IS_LINKED;
-    const marks = operation.triesNow ? linked | TRIES_NOW : linked;
+    const isList = Array.isArray(payload);
+    const isFixed = operation.fixedView >= 0;
+    const views = isFixed ? 1 : payload === undefined ? 0 : isList ? payload.length : 1;
+    const vectored = isList && isTransfer(operation.code);
     const integers = this.#integers;
     const numbers = this.#numbers;
     const at = index * 16;
-    integers[at] = operation.code | (marks << 8) | (views << 16);
+    integers[at] = operation.code | (marksOf(operation) << 8) | (views << 16);
     integers[at + 1] = slot;
     integers[at + 2] = isNamed(operation) ? (operation.place as Place).directory : operation.fd;
-    integers[at + 3] = operation.place2?.directory ?? operation.fd2;
+    integers[at + 3] = secondOf(operation);
     integers[at + 4] = vectored ? operation.flags | IS_VECTORED : operation.flags;
-    integers[at + 5] = operation.mode;
-    numbers[index * 8 + 3] = operation.offset;
-    numbers[index * 8 + 4] = operation.length;
-    return one;
+    integers[at + 5] = isFixed ? operation.fixedView : operation.mode;
+    const number = index * 8;
+    numbers[number + 3] = operation.offset;
+    numbers[number + 4] = operation.length;
+    numbers[number + 6] = operation.start;
+    numbers[number + 7] = operation.timeoutMs;
+    return isList && views === 1 ? payload[0] : payload;
   }
 
   /** Fills the first row for one view, the shortest way. */
@@ -68,6 +84,11 @@ export class Rows {
     this.#integers[4] = 0;
     this.#numbers[3] = offset;
     this.#numbers[4] = length;
+  }
+
+  /** The slot that row `index` names. */
+  slot(index: number): number {
+    return this.#integers[index * 16 + 1] as number;
   }
 
   /** The answer of row `index` performed on the calling thread. */

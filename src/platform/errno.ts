@@ -24,7 +24,8 @@ function fillTables(): void {
   for (const [number, name] of names) numbers.set(name, number);
 }
 
-function nameOf(errno: number): string {
+/** The code of a negative number. */
+export function nameOf(errno: number): string {
   if (names === undefined) fillTables();
   return names?.get(errno) ?? `ERRNO_${-errno}`;
 }

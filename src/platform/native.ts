@@ -12,16 +12,31 @@ export interface Addon {
   attach(
     rows: Uint8Array,
     syncRows: Uint8Array,
-    completions: Float64Array,
-    deliver: (count: number) => void,
+    pairs: Float64Array,
+    wake: () => void,
     threads: number,
   ): void;
   perform(count: number, payloads: readonly unknown[]): void;
   performView(view: Uint8Array): void;
   performAgain(): void;
-  submit(count: number, payloads: readonly unknown[]): number;
+  submit(count: number, payloads: readonly unknown[], first: number): number;
+  reap(first: number): number;
+  wait(timeoutMs: number): void;
+  cancel(slot: number): void;
   setThreads(count: number): void;
   addressOf(view: Uint8Array): number;
+  openRing(
+    info: Float64Array,
+    rows: Uint8Array,
+    pairs: Float64Array,
+    wake: () => void,
+  ): readonly [step: string, errno: number] | undefined;
+  ringSubmit(count: number, payloads: readonly unknown[], first: number): number;
+  ringReap(first: number): number;
+  ringWait(count: number, timeoutMs: number, first: number): number;
+  ringCancel(slot: number): void;
+  registerView(index: number, view: Uint8Array | undefined): number;
+  registerFile(index: number, fd: number): number;
 }
 
 export type AddonState =

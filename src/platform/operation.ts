@@ -124,6 +124,16 @@ export class Operation {
   place2: Place | undefined = undefined;
   /** The name of an attribute. */
   attribute = '';
+  /** The place of `fd` in the engine's table of registered files; -1: none. */
+  fixedFile = -1;
+  /** On a Read or Write, in place of a payload: that of a registered view; -1: none. */
+  fixedView = -1;
+  /** Bytes; where in the registered view the transfer begins. */
+  start = 0;
+  /** > 0: an engine that `endsInTime` ends the operation then, as far as it can. */
+  timeoutMs = 0;
+  /** The engine's: where it keeps the operation while it is under way. */
+  slot = -1;
   next: Operation | undefined = undefined;
   /**
    * Done by the thread that submits it: a Read where that waits for nothing, since the page cache

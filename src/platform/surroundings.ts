@@ -82,6 +82,8 @@ function modeMask(): number {
 /** What the process was told through its environment and its rights. */
 export const environment: {
   readonly forcedEngine: string | undefined;
+  readonly ringWithout: readonly string[];
+  readonly isNodeProper: boolean;
   readonly modeMask: () => number;
   readonly workingDirectory: () => string;
   readonly onWindows: boolean;
@@ -92,6 +94,11 @@ export const environment: {
     /* Set to nothing is not set. */
     return process.env.HOLDFAST_ENGINE || undefined;
   },
+  get ringWithout(): readonly string[] {
+    return (process.env.HOLDFAST_RING_WITHOUT ?? '').split(',').filter((name) => name !== '');
+  },
+  /* Bun and Deno have functions named as libuv's, which abort the process. */
+  isNodeProper: process.versions.bun === undefined && !('Deno' in globalThis),
   modeMask,
   workingDirectory: () => process.cwd(),
   onWindows: process.platform === 'win32',

@@ -1,0 +1,53 @@
+/** Completions on their way up: pairs of slot and result that the addon writes. */
+import { libraryMemory } from '../platform.js';
+
+/**
+ * Told one after the other, in the order in which they came. Telling one may lead to the next
+ * crossing, so what that brings is written behind what has not been told yet.
+ */
+export class Pairs {
+  readonly memory: Float64Array;
+  readonly #count: number;
+  #read = 0;
+  #written = 0;
+
+  constructor(count: number) {
+    this.memory = new Float64Array(libraryMemory(count * 16).buffer);
+    this.#count = count;
+  }
+
+  /** Where the addon is to write on. */
+  get next(): number {
+    return this.#written;
+  }
+
+  get isEmpty(): boolean {
+    return this.#read === this.#written;
+  }
+
+  /** Takes note of pairs that were written. */
+  came(count: number): void {
+    this.#written += count;
+  }
+
+  /** Adds one that the addon did not write. */
+  push(slot: number, result: number): void {
+    const at = 2 * this.#written++;
+    this.memory[at] = slot;
+    this.memory[at + 1] = result;
+  }
+
+  /** Tells all, and what `reap` finds where the memory had been full. */
+  tell(settle: (slot: number, result: number) => void, reap: () => number): void {
+    const { memory } = this;
+    while (this.#read < this.#written) {
+      const at = 2 * this.#read++;
+      settle(memory[at] as number, memory[at + 1] as number);
+      if (this.#read < this.#written) continue;
+      const wasFull = this.#written === this.#count;
+      this.#read = 0;
+      this.#written = 0;
+      if (wasFull) this.#written = reap();
+    }
+  }
+}

@@ -1,0 +1,390 @@
+/**
+ * The engine over io_uring. Rows of one tick cross together and are handed over by one system call;
+ * what has ended by then comes back with it. What the ring does not have, or refuses, the pool does.
+ */
+import {
+  type Addon,
+  type Capabilities,
+  Code,
+  codeName,
+  environment,
+  errnoOf,
+  FD_OPENED_IN_RUN,
+  libraryMemory,
+  nameOf,
+  type Operation,
+} from '../platform.js';
+import {
+  type Counters,
+  cancelAfter,
+  type Engine,
+  type EngineStats,
+  goesOn,
+  type RingStats,
+  type Waiter,
+} from './contract.js';
+import { BATCH_ROWS, decode, isOfRun, needsMemory, runLength } from './native.js';
+import { Pairs } from './pairs.js';
+import type { PoolEngine } from './pool.js';
+import { Rows } from './rows.js';
+
+/* A run is in one submission to the kernel, with a timeout for each operation if need be. */
+const RUN_ROWS_MAX = 128;
+/* Twice what may be outstanding. */
+const PAIRS = 8192;
+/* In place of a result: native/ring.h, RING_NOT_TAKEN. */
+const NOT_TAKEN = -4096;
+
+/* Places in `info`: native/border_ring.c has the same. */
+const INFO_WITHOUT = 0;
+const INFO_CODES = 1;
+const INFO_CAPACITY = 2;
+const INFO_USES_LOOP = 3;
+const INFO_COUNT = 4;
+
+/* Bits of native/ring.h, by the name that HOLDFAST_RING_WITHOUT gives them. */
+const WITHOUT: Readonly<Record<string, number>> = {
+  'defer-taskrun': 1,
+  'no-sqarray': 2,
+  'registered-files': 4,
+  'registered-buffers': 8,
+  'registered-ring': 16,
+  restrictions: 32,
+  'large-completion-queue': 64,
+};
+
+/* HOLDFAST_RING_WITHOUT=loop: a thread waits for the ring, as under Bun and Deno. */
+const LOOP = 'loop';
+
+/** A ring that is open, and what it has. */
+export interface OpenRing {
+  readonly rows: Rows;
+  readonly pairs: Pairs;
+  readonly capacity: number;
+  /** By code: 1 where the ring takes it. */
+  readonly taken: Uint8Array;
+  readonly features: RingStats['without'];
+  readonly usesLoop: boolean;
+}
+
+/** Where a ring tells that it has something to reap: known before the engine that listens is. */
+interface Bell {
+  ring: () => void;
+}
+
+function codesOf(names: readonly string[]): number {
+  let codes = 0;
+  for (const code of Object.values(Code)) {
+    if (names.includes(codeName(code))) codes += 2 ** code;
+  }
+  return codes;
+}
+
+function takenOf(codes: number): Uint8Array {
+  const taken = new Uint8Array(64);
+  for (const code of Object.values(Code)) taken[code] = Math.floor(codes / 2 ** code) % 2;
+  return taken;
+}
+
+/* What the kernel's refusals mean to somebody who wonders where the ring is. */
+function reasonFor(step: string, errno: number): string {
+  const code = nameOf(errno);
+  const hint = code === 'EPERM' ? '; a seccomp filter or kernel.io_uring_disabled forbids it' : '';
+  return `io_uring is not to be had: ${step} answers ${code}${hint}`;
+}
+
+/** Opens the ring of this environment. Answers the reason where there is none. */
+export function openRing(addon: Addon, bell: Bell): OpenRing | string {
+  const names = environment.ringWithout;
+  if (names.includes('everything')) return 'io_uring is turned off by HOLDFAST_RING_WITHOUT';
+  const info = new Float64Array(libraryMemory(INFO_COUNT * 8).buffer);
+  for (const name of names)
+    info[INFO_WITHOUT] = (info[INFO_WITHOUT] as number) | (WITHOUT[name] ?? 0);
+  info[INFO_CODES] = codesOf(names);
+  info[INFO_USES_LOOP] = environment.isNodeProper && !names.includes(LOOP) ? 1 : 0;
+  const rows = new Rows(BATCH_ROWS);
+  const pairs = new Pairs(PAIRS);
+  const refused = addon.openRing(info, rows.bytes, pairs.memory, () => bell.ring());
+  if (refused !== undefined) return reasonFor(refused[0], refused[1]);
+  const without = info[INFO_WITHOUT] as number;
+  const features = Object.keys(WITHOUT).filter(
+    (name) => (without & (WITHOUT[name] as number)) !== 0,
+  );
+  return {
+    rows,
+    pairs,
+    capacity: info[INFO_CAPACITY] as number,
+    taken: takenOf(info[INFO_CODES] as number),
+    features,
+    usesLoop: info[INFO_USES_LOOP] === 1,
+  };
+}
+
+/* A run of more than one operation, until all of them have ended. */
+interface Run {
+  readonly head: Operation;
+  readonly waiter: Waiter;
+  left: number;
+}
+
+interface Waiting {
+  readonly head: Operation;
+  readonly waiter: Waiter;
+}
+
+/** io_uring, with the pool for what it has not. */
+export class RingEngine implements Engine {
+  readonly name = 'ring';
+  readonly reason: string;
+  readonly viewCountMax: number;
+  readonly capabilities: Capabilities;
+  readonly endsInTime = true;
+  readonly #addon: Addon;
+  readonly #pool: PoolEngine;
+  readonly #ring: OpenRing;
+  readonly #counters: Counters;
+  /* By slot: what is in flight. `#payloads` is what keeps its memory alive for the kernel. */
+  readonly #operations: (Operation | undefined)[] = [];
+  readonly #payloads: unknown[] = [];
+  readonly #waiters: (Waiter | undefined)[] = [];
+  readonly #runs: (Run | undefined)[] = [];
+  readonly #free: number[] = [];
+  /* Runs there was no room for. */
+  readonly #backlog: Waiting[] = [];
+  readonly #retried: Set<number>;
+  readonly #refusals: Record<string, number> = {};
+  readonly #flush = (): void => this.flush();
+  readonly #reap = (): number => this.#addon.ringReap(this.#ring.pairs.next);
+  readonly #tellLater = (): void => {
+    this.#isLater = false;
+    this.#tell();
+  };
+  #isLater = false;
+  #filled = 0;
+  #outstanding = 0;
+  #enters = 0;
+  #submissions = 0;
+
+  constructor(addon: Addon, pool: PoolEngine, ring: OpenRing, bell: Bell) {
+    this.#addon = addon;
+    this.#pool = pool;
+    this.#ring = ring;
+    this.#counters = pool.counters;
+    this.reason = `the kernel allows io_uring; ${ring.usesLoop ? 'the event loop' : 'a thread'} hears of it`;
+    this.viewCountMax = pool.viewCountMax;
+    this.capabilities = pool.capabilities;
+    /* Asked again of the pool: what the ring says of an operation, the system may not say. */
+    this.#retried = new Set(
+      ['EINVAL', 'EOPNOTSUPP', 'EINTR', 'EAGAIN', 'ENOSYS'].map((code) => errnoOf(code)),
+    );
+    bell.ring = (): void => this.harvest();
+  }
+
+  /** Whether work is done when the thread asks for it, and not whenever the kernel likes. */
+  get isDeferred(): boolean {
+    return !this.#ring.features.includes('defer-taskrun');
+  }
+
+  get threads(): number {
+    return this.#pool.threads;
+  }
+
+  setThreads(threads: number): void {
+    this.#pool.setThreads(threads);
+  }
+
+  perform(head: Operation): void {
+    this.#pool.perform(head);
+  }
+
+  performTransfer(code: Code, fd: number, view: Uint8Array, offset: number): number {
+    return this.#pool.performTransfer(code, fd, view, offset);
+  }
+
+  submit(head: Operation, waiter: Waiter): void {
+    const count = this.#takes(head);
+    if (count === 0) this.#pool.submit(head, waiter);
+    else if (this.#outstanding + count > this.#ring.capacity || this.#backlog.length > 0) {
+      this.#backlog.push({ head, waiter });
+    } else this.#fill(head, waiter, count);
+  }
+
+  /* The operations of a run that the ring takes, else 0. */
+  #takes(head: Operation): number {
+    const { taken } = this.#ring;
+    if (head.next === undefined) return taken[head.code] as number;
+    const count = runLength(head);
+    if (count > RUN_ROWS_MAX) return 0;
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      if (taken[at.code] === 0) return 0;
+      if (at.fd === FD_OPENED_IN_RUN || at.fd2 === FD_OPENED_IN_RUN) return 0;
+    }
+    return count;
+  }
+
+  #fill(head: Operation, waiter: Waiter, count: number): void {
+    if (this.#filled + count > BATCH_ROWS) this.flush();
+    if (this.#filled === 0) queueMicrotask(this.#flush);
+    const run = count > 1 ? { head, waiter, left: count } : undefined;
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      needsMemory(at);
+      const slot = this.#free.pop() ?? this.#operations.length;
+      at.slot = slot;
+      this.#operations[slot] = at;
+      this.#waiters[slot] = waiter;
+      this.#runs[slot] = run;
+      this.#payloads[slot] = this.#ring.rows.fill(this.#filled++, slot, at);
+    }
+    this.#outstanding += count;
+  }
+
+  flush(): void {
+    const count = this.#filled;
+    if (count > 0) this.#cross(count);
+    this.#pool.flush();
+  }
+
+  #cross(count: number): void {
+    const { pairs, rows } = this.#ring;
+    this.#filled = 0;
+    this.#enters++;
+    this.#submissions += count;
+    const came = this.#addon.ringSubmit(count, this.#payloads, pairs.next);
+    if (came >= 0) pairs.came(came);
+    /* No memory for the views of this batch: nothing of it was taken. */ else
+      for (let index = 0; index < count; index++) pairs.push(rows.slot(index), NOT_TAKEN);
+    if (!pairs.isEmpty && !this.#isLater) {
+      /* In a turn of the loop of its own, as the pool does. */
+      this.#isLater = true;
+      setImmediate(this.#tellLater);
+    }
+  }
+
+  harvest(): void {
+    this.#ring.pairs.came(this.#reap());
+    this.#tell();
+    this.#pool.harvest();
+  }
+
+  wait(timeoutMs: number): void {
+    const { pairs } = this.#ring;
+    this.flush();
+    if (this.#outstanding === 0) {
+      this.#pool.wait(timeoutMs);
+      return;
+    }
+    if (pairs.isEmpty) {
+      /* What the pool ends does not wake the ring: while both are at work they take turns. */
+      const isAlone = this.#pool.outstanding === 0;
+      const time = isAlone ? timeoutMs : timeoutMs < 0 ? 1 : Math.min(1, timeoutMs);
+      this.#enters++;
+      pairs.came(this.#addon.ringWait(1, time, pairs.next));
+    }
+    this.#tell();
+    this.#pool.harvest();
+  }
+
+  cancel(operation: Operation): void {
+    const { slot } = operation;
+    if (this.#operations[slot] !== operation) {
+      this.#cancelWaiting(operation);
+      return;
+    }
+    this.flush();
+    this.#enters++;
+    this.#addon.ringCancel(slot);
+  }
+
+  #cancelWaiting(operation: Operation): void {
+    const index = this.#backlog.findIndex(({ head }) => isOfRun(operation, head));
+    const [waiting] = index < 0 ? [] : this.#backlog.splice(index, 1);
+    if (waiting === undefined) {
+      this.#pool.cancel(operation);
+      return;
+    }
+    waiting.head.result = errnoOf('ECANCELED');
+    cancelAfter(waiting.head);
+    queueMicrotask(() => waiting.waiter.settle());
+  }
+
+  registerFile(index: number, fd: number): boolean {
+    return this.#addon.registerFile(index, fd) === 0;
+  }
+
+  registerView(index: number, view: Uint8Array | undefined): boolean {
+    return this.#addon.registerView(index, view) === 0;
+  }
+
+  #tell(): void {
+    this.#ring.pairs.tell(this.#settle, this.#reap);
+    while (this.#backlog.length > 0 && this.#hasRoom()) {
+      const { head, waiter } = this.#backlog.shift() as Waiting;
+      this.#fill(head, waiter, runLength(head));
+    }
+  }
+
+  #hasRoom(): boolean {
+    const { head } = this.#backlog[0] as Waiting;
+    return this.#outstanding + runLength(head) <= this.#ring.capacity;
+  }
+
+  readonly #settle = (slot: number, result: number): void => {
+    const operation = this.#operations[slot] as Operation;
+    const waiter = this.#waiters[slot] as Waiter;
+    const run = this.#runs[slot];
+    this.#operations[slot] = undefined;
+    this.#payloads[slot] = undefined;
+    this.#waiters[slot] = undefined;
+    this.#runs[slot] = undefined;
+    this.#free.push(slot);
+    this.#outstanding--;
+    operation.result = result;
+    if (run === undefined) this.#end(operation, waiter);
+    else if (--run.left === 0) this.#endRun(run);
+  };
+
+  #end(operation: Operation, waiter: Waiter): void {
+    const { result } = operation;
+    if (result < 0 && (result === NOT_TAKEN || this.#retried.has(result))) {
+      this.#askPool(operation, waiter);
+      return;
+    }
+    decode(operation);
+    this.#counters.count(operation);
+    waiter.settle();
+  }
+
+  /* Where a run stopped for no reason but the ring's, the pool takes it up. */
+  #endRun({ head, waiter }: Run): void {
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      if (at.result < 0 && (at.result === NOT_TAKEN || this.#retried.has(at.result))) {
+        this.#askPool(at, waiter);
+        return;
+      }
+      decode(at);
+      this.#counters.count(at);
+      if (!goesOn(at)) break;
+    }
+    waiter.settle();
+  }
+
+  #askPool(operation: Operation, waiter: Waiter): void {
+    const { result } = operation;
+    const answer = result === NOT_TAKEN ? 'not taken' : nameOf(result);
+    const what = `${codeName(operation.code)}: ${answer}`;
+    this.#refusals[what] = (this.#refusals[what] ?? 0) + 1;
+    this.#pool.submit(operation, waiter);
+  }
+
+  stats(): EngineStats {
+    const { features, usesLoop } = this.#ring;
+    const ring: RingStats = {
+      enters: this.#enters,
+      submissions: this.#submissions,
+      without: features,
+      wokenBy: usesLoop ? 'loop' : 'thread',
+      refusals: { ...this.#refusals },
+    };
+    return { ...this.#counters.stats(), ring };
+  }
+}
