@@ -124,7 +124,7 @@ static napi_value perform_again(napi_env env, napi_callback_info info) {
   size_t none = 0;
   napi_get_cb_info(env, info, &none, NULL, NULL, &data);
   struct border *border = data;
-  if (border->last_view.iov_base == NULL) return border_fail(env, "performAgain: before performView");
+  if (border->last_view.iov_base == NULL) return border_fail(env, "performAgain: too early");
   perform_last(border);
   return NULL;
 }
@@ -327,7 +327,9 @@ static napi_value address_of(napi_env env, napi_callback_info info) {
   napi_value values[1], answer;
   struct iovec view;
   struct border *border = border_arguments(env, info, 1, values);
-  if (border == NULL || !border_bytes(env, values[0], &view)) return border_fail(env, "addressOf(view)");
+  if (border == NULL || !border_bytes(env, values[0], &view)) {
+    return border_fail(env, "addressOf(view)");
+  }
   napi_create_double(env, (double)(uintptr_t)view.iov_base, &answer);
   return answer;
 }
@@ -385,7 +387,7 @@ static napi_value attach(napi_env env, napi_callback_info info) {
   struct iovec view;
   int32_t threads = 0;
   struct border *border = border_arguments(env, info, 5, values);
-  if (border == NULL || border->pool != NULL) return border_fail(env, "attach: once, with 5 arguments");
+  if (border == NULL || border->pool != NULL) return border_fail(env, "attach: once, with 5");
   if (!border_share(border, values[0], &view)) return border_fail(env, "attach: rows");
   border->rows = view.iov_base;
   border->row_count = (uint32_t)(view.iov_len / sizeof(struct row));

@@ -62,21 +62,25 @@ static uint32_t reap(struct ring_border *ring, uint32_t first) {
   return filled;
 }
 
-static int push_all(struct ring_border *ring, napi_value payloads, uint32_t count) {
-  struct iovec *views = ring->views;
+/* The views of a batch, of more than there is room for too; NULL when memory is out. */
+static struct iovec *room_for_views(struct ring_border *ring, uint32_t count) {
   uint32_t view_count = border_count_views(ring->rows, count);
-  if (view_count > VIEWS_AT_HAND) views = malloc(view_count * sizeof *views);
-  if (views == NULL) return -ENOMEM;
-  int whole = border_fill(ring->border, payloads, ring->rows, count, ring->operations, views);
-  for (uint32_t first = 0; whole && first < count;) {
+  return view_count <= VIEWS_AT_HAND ? ring->views : malloc(view_count * sizeof *ring->views);
+}
+
+static void push_all(struct ring_border *ring, uint32_t count) {
+  for (uint32_t first = 0; first < count;) {
     uint32_t length = border_run_length(ring->rows, first, count);
     ring_push(ring->ring, &ring->operations[first], length);
     first += length;
   }
-  /* What the kernel has taken it has copied the tables of views of (IORING_FEAT_SUBMIT_STABLE). */
-  if (whole) ring_submit(ring->ring);
-  if (views != ring->views) free(views);
-  return whole ? 0 : -EFAULT;
+  ring_submit(ring->ring);
+}
+
+/* Ends the quiet. What came while it was quiet was told to nobody, so it is looked for again. */
+static uint32_t speak(struct ring_border *ring, uint32_t first) {
+  ring_set_quiet(ring->ring, 0);
+  return ring_has_more(ring->ring) ? reap(ring, first) : 0;
 }
 
 /* ringSubmit(count, payloads, first): how many pairs stand there from `first` on, or -errno. */
@@ -86,14 +90,20 @@ static napi_value submit_to_ring(napi_env env, napi_callback_info info) {
   if (ring == NULL) return border_fail(env, "ringSubmit(count, payloads, first)");
   uint32_t count = index_of(env, values[0]);
   if (count > ring->row_count) return border_fail(env, "ringSubmit: more rows than there are");
-  ring_set_quiet(ring->ring, 1);
-  int refused = push_all(ring, values[1], count);
-  uint32_t filled = refused < 0 ? 0 : reap(ring, index_of(env, values[2]));
-  ring_set_quiet(ring->ring, 0);
-  if (refused < 0) return number_of(env, refused);
-  /* What came while it was quiet was told to nobody. */
-  if (ring_has_more(ring->ring)) filled += reap(ring, index_of(env, values[2]) + filled);
-  return number_of(env, (int32_t)filled);
+  struct iovec *views = room_for_views(ring, count);
+  if (views == NULL) return number_of(env, -ENOMEM);
+  uint32_t filled = 0;
+  int whole = border_fill(ring->border, values[1], ring->rows, count, ring->operations, views);
+  if (whole) {
+    uint32_t first = index_of(env, values[2]);
+    ring_set_quiet(ring->ring, 1);
+    push_all(ring, count);
+    filled = reap(ring, first);
+    filled += speak(ring, first + filled);
+  }
+  /* What the kernel has taken it has copied the tables of views of (IORING_FEAT_SUBMIT_STABLE). */
+  if (views != ring->views) free(views);
+  return number_of(env, whole ? (int32_t)filled : -EFAULT);
 }
 
 /* ringReap(first): how many pairs stand there from `first` on. */
@@ -101,6 +111,14 @@ static napi_value reap_ring(napi_env env, napi_callback_info info) {
   napi_value values[1];
   struct ring_border *ring = ring_arguments(env, info, 1, values);
   if (ring == NULL) return border_fail(env, "ringReap(first)");
+  return number_of(env, (int32_t)reap(ring, index_of(env, values[0])));
+}
+
+/* ringHeard(first): the same, when the loop was woken for it. */
+static napi_value reap_heard(napi_env env, napi_callback_info info) {
+  napi_value values[1];
+  struct ring_border *ring = ring_arguments(env, info, 1, values);
+  if (ring == NULL) return border_fail(env, "ringHeard(first)");
   ring_clear_wake(ring->ring);
   return number_of(env, (int32_t)reap(ring, index_of(env, values[0])));
 }
@@ -112,9 +130,10 @@ static napi_value wait_for_ring(napi_env env, napi_callback_info info) {
   struct ring_border *ring = ring_arguments(env, info, 3, values);
   if (ring == NULL) return border_fail(env, "ringWait(count, timeoutMs, first)");
   napi_get_value_double(env, values[1], &timeout_ms);
+  ring_set_quiet(ring->ring, 1);
   ring_wait(ring->ring, index_of(env, values[0]), timeout_ms);
-  ring_clear_wake(ring->ring);
-  return number_of(env, (int32_t)reap(ring, index_of(env, values[2])));
+  uint32_t filled = reap(ring, index_of(env, values[2]));
+  return number_of(env, (int32_t)(filled + speak(ring, index_of(env, values[2]) + filled)));
 }
 
 /* ringCancel(slot) */
@@ -128,7 +147,7 @@ static napi_value cancel_in_ring(napi_env env, napi_callback_info info) {
 
 /* ------------------------------------------------------------------------------ registration */
 
-/* registerView(index, view | undefined): 0, or the ring's -errno; the other engines have it then. */
+/* registerView(index, view | undefined): 0, or the ring's -errno; the pool has it then. */
 static napi_value register_view(napi_env env, napi_callback_info info) {
   napi_value values[2];
   struct iovec view = {0};
@@ -239,6 +258,7 @@ void border_ring_exports(struct border *border, napi_value exports) {
   border_export(border, exports, "openRing", open_ring);
   border_export(border, exports, "ringSubmit", submit_to_ring);
   border_export(border, exports, "ringReap", reap_ring);
+  border_export(border, exports, "ringHeard", reap_heard);
   border_export(border, exports, "ringWait", wait_for_ring);
   border_export(border, exports, "ringCancel", cancel_in_ring);
   border_export(border, exports, "registerView", register_view);

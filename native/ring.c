@@ -1,4 +1,4 @@
-/* Rows to submissions, completions to pairs. Witness: io_uring_enter(2); io_uring/ of Linux 6.18. */
+/* Rows to submissions, completions to pairs. Witness: io_uring_enter(2); Linux 6.18, io_uring/. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>

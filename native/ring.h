@@ -41,7 +41,7 @@ struct ring_refusal {
   int error;
 };
 
-/* NULL with the refusal when there is no ring to be had. `codes_without`: bit n turns code n off. */
+/* NULL with the refusal when there is no ring to be had; bit n of `codes_without` is code n. */
 struct ring *ring_open(uint32_t without, uint64_t codes_without, struct ring_refusal *refusal);
 
 /* Cancels what it can, waits for the rest, gives everything back. */
@@ -60,7 +60,7 @@ uint32_t ring_capacity(const struct ring *ring);
 int ring_wake_fd(const struct ring *ring);
 
 /* Queues one run; nothing is asked of the kernel unless there is no room. A run the ring does not
- * take is answered RING_NOT_TAKEN: an operation it has not, or a descriptor the run itself opens. */
+ * take is answered RING_NOT_TAKEN: an operation it has not, a descriptor the run itself opens. */
 void ring_push(struct ring *ring, const struct operation *operations, uint32_t count);
 
 /*

@@ -1,4 +1,4 @@
-/* The birth of a ring. Witness: io_uring_setup(2), io_uring_register(2); io_uring/ of Linux 6.18. */
+/* The birth of a ring. Witness: io_uring_setup(2), io_uring_register(2); Linux 6.18, io_uring/. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +32,8 @@ static int do_setup(struct ring *ring, struct uring_params *params) {
   return ring->fd < 0 ? -errno : 0;
 }
 
-/* Kernels before 6.6 have no NO_SQARRAY; 64 KiB of RLIMIT_MEMLOCK may be too few for a large one. */
+/* Kernels before 6.6 have no NO_SQARRAY; 64 KiB of RLIMIT_MEMLOCK may be too few for a large
+ * completion queue. */
 static int setup_somehow(struct ring *ring, struct uring_params *params) {
   int refused = do_setup(ring, params);
   if (refused == -EINVAL && !(ring->without & RING_WITHOUT_NO_SQARRAY)) {

@@ -273,13 +273,7 @@ export function drive<T>(
   onEnd?: () => void,
 ): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    /* Also steps that ask nothing of the system must not be taken then. */
-    if (signal?.aborted === true) {
-      onEnd?.();
-      reject(interruption(signal.reason));
-      return;
-    }
-    new Drive(engine, steps, { signal, onEnd, resolve, reject }).settle();
+    start(engine, steps, { signal, onEnd, resolve, reject });
   });
 }
 
@@ -304,11 +298,23 @@ export function atAbort(signal: AbortSignal, wake: () => void): () => void {
   return () => these.delete(wake);
 }
 
-interface Outcome<T> {
-  readonly signal: Interrupt | undefined;
-  readonly onEnd: (() => void) | undefined;
+/** Who is told how steps ended, in place of a promise: at once, not in a microtask. */
+export interface Outcome<T> {
+  readonly signal?: Interrupt | undefined;
+  readonly onEnd?: (() => void) | undefined;
   readonly resolve: (value: T) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** As `drive`, telling an outcome. */
+export function start<T>(engine: Engine, steps: Steps<T>, outcome: Outcome<T>): void {
+  /* Also steps that ask nothing of the system must not be taken then. */
+  if (outcome.signal?.aborted === true) {
+    outcome.onEnd?.();
+    outcome.reject(interruption(outcome.signal.reason));
+    return;
+  }
+  new Drive(engine, steps, outcome).settle();
 }
 
 class Drive<T> implements Waiter {
@@ -374,22 +380,40 @@ class Drive<T> implements Waiter {
   }
 }
 
-/** Work that takes turns by key: the next begins when the one before has ended, either way. */
+/** Work that takes turns by key: the next begins when the one before has left. */
 export class Turns<K> {
-  readonly #last: Map<K, Promise<unknown>> = new Map();
+  readonly #waiting: Map<K, (() => void)[]> = new Map();
 
   isTaken(key: K): boolean {
-    return this.#last.has(key);
+    return this.#waiting.has(key);
   }
 
+  /** Calls `begin` when it is its turn: at once where nobody has it. */
+  enter(key: K, begin: () => void): void {
+    const waiting = this.#waiting.get(key);
+    if (waiting !== undefined) waiting.push(begin);
+    else {
+      this.#waiting.set(key, []);
+      begin();
+    }
+  }
+
+  /** Ends a turn, and begins the next. */
+  leave(key: K): void {
+    const next = this.#waiting.get(key)?.shift();
+    if (next === undefined) this.#waiting.delete(key);
+    else next();
+  }
+
+  /** A turn for as long as `work` takes. */
   take<T>(key: K, work: () => Promise<T>): Promise<T> {
-    const before = this.#last.get(key);
-    const mine = before === undefined ? work() : before.then(work, work);
-    this.#last.set(key, mine);
-    const forget = (): void => {
-      if (this.#last.get(key) === mine) this.#last.delete(key);
-    };
-    mine.then(forget, forget);
-    return mine;
+    return new Promise((resolve, reject) => {
+      const leave = (): void => this.leave(key);
+      this.enter(key, () => {
+        const mine = work();
+        mine.then(leave, leave);
+        mine.then(resolve, reject);
+      });
+    });
   }
 }

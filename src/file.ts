@@ -23,7 +23,7 @@ import {
   memoryModeOf,
   type Steps,
 } from './engine.js';
-import { type ErrorKind, IoError } from './errors.js';
+import type { ErrorKind, IoError } from './errors.js';
 import {
   acquireSteps,
   type Identity,
@@ -38,7 +38,7 @@ import {
 import { appendSteps } from './file/append.js';
 import { callSteps } from './file/call.js';
 import type { Claim } from './file/claims.js';
-import type { TransferCode } from './file/core.js';
+import type { Prepared, TransferCode } from './file/core.js';
 import { AlignmentError, besideSteps, checkAligned } from './file/direct.js';
 import type { FileExplanation } from './file/explain.js';
 import { type FromFdOptions, fromFdSteps } from './file/foreign.js';
@@ -76,7 +76,16 @@ import {
   type TryLockOptions,
   wishOf,
 } from './file/wish.js';
-import { Code, type FileStat, Operation, type PathLike, type Place, placeOf } from './platform.js';
+import {
+  Code,
+  codeName,
+  type FileStat,
+  Operation,
+  type PathLike,
+  type Place,
+  placeOf,
+  refusal,
+} from './platform.js';
 
 export type {
   Access,
@@ -101,6 +110,7 @@ export type {
   LockWaitOptions,
   OwnTurn,
   PathLike,
+  Prepared,
   SeekOrigin,
   SpaceReport,
   Target,
@@ -434,15 +444,26 @@ export class OpenFile extends PositionedFile {
 
   *#sync(code: SyncCode): Steps<SyncReport> {
     this.#nextSync.delete(code);
-    try {
-      yield* callSteps(this, new Operation(code), 'sync the file');
-    } catch (error) {
-      if (error instanceof IoError && !SYNC_REFUSALS.includes(error.kind)) this.latch.trip(error);
-      throw error;
-    }
+    const sync = new Operation(code);
+    sync.fd = this.fd;
+    this.latch.check(SYNC_ACTION, this.path);
+    yield sync;
+    this.counters.count(sync);
+    if (sync.result < 0) throw this.syncRefused(code, sync.result);
     return { primitive: code === Code.Sync ? 'fsync' : 'fdatasync' };
   }
+
+  /** The error of a sync that was refused; the file is broken by most. */
+  syncRefused(code: SyncCode, result: number): IoError {
+    const syscall = codeName(code);
+    const context = { action: SYNC_ACTION, syscall, path: this.path, step: syscall };
+    const error = refusal(result, context);
+    if (!SYNC_REFUSALS.includes(error.kind)) this.latch.trip(error);
+    return error;
+  }
 }
+
+const SYNC_ACTION = 'sync the file';
 
 /* A system that cannot sync this kind of file has lost nothing by saying so. */
 const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];

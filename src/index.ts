@@ -147,6 +147,16 @@ export {
   sectorBytesSync,
 } from './probe.js';
 export {
+  Completion,
+  CompletionQueue,
+  type FixedOptions,
+  type QueueOptions,
+  type QueueStats,
+  type SubmitOptions,
+  type Tag,
+  type WaitOptions,
+} from './queue.js';
+export {
   type PieceSource,
   type Pieces,
   type ReplaceEntry,

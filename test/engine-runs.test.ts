@@ -4,7 +4,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Engine, openFile } from 'holdfast';
-import { type Addon, Code, errnoOf, linked, loadAddon, Operation, placeOf } from '#holdfast/platform.js';
+import {
+  type Addon,
+  Code,
+  errnoOf,
+  linked,
+  loadAddon,
+  Operation,
+  placeOf,
+} from '#holdfast/platform.js';
 import { toldBy } from './contract/call.js';
 import { handed, nop, nops, resultsOf } from './contract/engines.js';
 import { patterned } from './file/bytes.js';

@@ -59,7 +59,7 @@ export interface Engine {
   /** Performs a run elsewhere. What is submitted in one tick may be handed over at its end. */
   submit(run: Operation, waiter: Waiter): void;
   /** Hands over now what was submitted. */
-  flush?(): void;
+  handOver?(): void;
   /** Tells the waiters of what has ended by now, without waiting for the loop to come round. */
   harvest?(): void;
   /**
@@ -71,10 +71,16 @@ export interface Engine {
   cancel?(operation: Operation): void;
   /** True when `Operation.timeoutMs` is heeded. */
   readonly endsInTime?: boolean;
-  /** Puts a descriptor (-1: none) into a table, for `Operation.fixedFile`; false: there is none. */
-  registerFile?(index: number, fd: number): boolean;
-  /** The same with memory, for `Operation.fixedView`, which every engine that has this heeds. */
-  registerView?(index: number, view: Uint8Array | undefined): boolean;
+  /** Takes a descriptor into a table; answers its place for `Operation.fixedFile`, or -1. */
+  registerFile?(fd: number): number;
+  unregisterFile?(place: number): void;
+  /**
+   * Takes memory into a table; answers its place for `Operation.fixedView`, or -1.
+   *
+   * Lifetime: the memory is the engine's until it is unregistered.
+   */
+  registerView?(view: Uint8Array): number;
+  unregisterView?(place: number): void;
   stats(): EngineStats;
   /** Milliseconds since 1970, where this engine's world has a time of its own. */
   now?(): number;

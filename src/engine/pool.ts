@@ -7,6 +7,7 @@ import { errnoOf } from '../platform.js';
 import { Counters, countRun, type Engine, type EngineStats, type Waiter } from './contract.js';
 import { BATCH_ROWS, decode, needsMemory, runLength } from './native.js';
 import { Pairs } from './pairs.js';
+import { Places } from './places.js';
 import { ROW_BYTES, Rows } from './rows.js';
 
 const SYNC_ROWS = 1024;
@@ -33,9 +34,14 @@ export class PoolEngine implements Engine {
   readonly #waiters: (Waiter | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #syncPayloads: unknown[] = [];
-  readonly #heads: Operation[] = [];
+  readonly #views = new Places<Uint8Array>();
+  readonly #heads: (Operation | undefined)[] = [];
+  #headCount = 0;
   readonly #cancelled = errnoOf('ECANCELED');
-  readonly #flush = (): void => this.flush();
+  readonly #handOver = (): void => {
+    this.#isScheduled = false;
+    this.handOver();
+  };
   readonly #reap = (): number => this.#addon.reap(this.#pairs.next);
   readonly #tellLater = (): void => {
     this.#isLater = false;
@@ -43,6 +49,7 @@ export class PoolEngine implements Engine {
   };
   #lastView: Uint8Array | undefined;
   #lastLength = 0;
+  #isScheduled = false;
   #isLater = false;
   #filled = 0;
   #outstanding = 0;
@@ -110,8 +117,11 @@ export class PoolEngine implements Engine {
 
   submit(head: Operation, waiter: Waiter): void {
     const count = runLength(head);
-    if (this.#filled + count > BATCH_ROWS) this.flush();
-    if (this.#filled === 0) queueMicrotask(this.#flush);
+    if (this.#filled + count > BATCH_ROWS) this.handOver();
+    if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      queueMicrotask(this.#handOver);
+    }
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
       needsMemory(at);
       const slot = this.#free.pop() ?? this.#operations.length;
@@ -122,17 +132,20 @@ export class PoolEngine implements Engine {
       this.#filled++;
     }
     this.#outstanding += count;
-    this.#heads.push(head);
+    this.#heads[this.#headCount++] = head;
   }
 
-  flush(): void {
+  handOver(): void {
     const count = this.#filled;
     if (count === 0) return;
     this.#filled = 0;
     const came = this.#addon.submit(count, this.#payloads, this.#pairs.next);
     if (came > 0) this.#pairs.came(came);
-    if (came < 0) for (const head of this.#heads) this.#refuse(head, came);
-    this.#heads.length = 0;
+    for (let index = 0; index < this.#headCount; index++) {
+      if (came < 0) this.#refuse(this.#heads[index] as Operation, came);
+      this.#heads[index] = undefined;
+    }
+    this.#headCount = 0;
     if (!this.#pairs.isEmpty && !this.#isLater) {
       /*
        * What was done at once is told in a turn of the loop of its own: told in this one, a program
@@ -156,18 +169,26 @@ export class PoolEngine implements Engine {
   }
 
   wait(timeoutMs: number): void {
-    this.flush();
+    this.handOver();
     if (this.#pairs.isEmpty && this.#outstanding > 0) this.#addon.wait(timeoutMs);
     this.harvest();
   }
 
   cancel(operation: Operation): void {
-    this.flush();
+    this.handOver();
     if (this.#operations[operation.slot] === operation) this.#addon.cancel(operation.slot);
   }
 
-  registerView(index: number, view: Uint8Array | undefined): boolean {
-    return this.#addon.registerView(index, view) === 0;
+  registerView(view: Uint8Array): number {
+    const place = this.#views.take(view);
+    if (place < 0 || this.#addon.registerView(place, view) === 0) return place;
+    this.unregisterView(place);
+    return -1;
+  }
+
+  unregisterView(place: number): void {
+    this.#addon.registerView(place, undefined);
+    this.#views.giveBack(place);
   }
 
   #tell(): void {

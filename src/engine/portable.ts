@@ -1,4 +1,5 @@
 /** The engine over `node:fs` alone. */
+import { IoError } from '../errors.js';
 import {
   type Capabilities,
   errnoOf,
@@ -15,6 +16,11 @@ import {
   type Waiter,
 } from './contract.js';
 
+interface Submitted {
+  readonly head: Operation;
+  readonly waiter: Waiter;
+}
+
 /* Where a run left off: the descriptor it opened. */
 interface Run {
   opened: number;
@@ -27,6 +33,8 @@ export class PortableEngine implements Engine {
   readonly viewCountMax: number = portablePlatform.viewCountMax;
   readonly capabilities: Capabilities;
   readonly #counters = new Counters();
+  /* In this tick, and not begun. */
+  readonly #submitted: Submitted[] = [];
 
   constructor(capabilities: Capabilities, reason: string) {
     this.capabilities = capabilities;
@@ -51,7 +59,32 @@ export class PortableEngine implements Engine {
   }
 
   submit(head: Operation, waiter: Waiter): void {
-    this.#step(head, { opened: errnoOf('EBADF') }, waiter);
+    this.#submitted.push({ head, waiter });
+    if (this.#submitted.length === 1) queueMicrotask(this.#startAll);
+  }
+
+  readonly #startAll = (): void => {
+    for (const { head, waiter } of this.#submitted.splice(0)) {
+      this.#step(head, { opened: errnoOf('EBADF') }, waiter);
+    }
+  };
+
+  /**
+   * Performs what was submitted in this tick. What is under way ends in the loop, which does not
+   * come round while the thread waits.
+   *
+   * Errors: `IoError` of kind `unsupported` when there is nothing that it could perform.
+   */
+  wait(): void {
+    const submitted = this.#submitted.splice(0);
+    if (submitted.length === 0) {
+      const words = 'node:fs ends what is under way in the event loop only';
+      throw new IoError({ action: 'wait on the calling thread', code: 'ENOTSUP', words });
+    }
+    for (const { head, waiter } of submitted) {
+      this.perform(head);
+      waiter.settle();
+    }
   }
 
   #step(operation: Operation, run: Run, waiter: Waiter): void {

@@ -1,6 +1,7 @@
 /**
- * The engine over io_uring. Rows of one tick cross together and are handed over by one system call;
- * what has ended by then comes back with it. What the ring does not have, or refuses, the pool does.
+ * The engine over io_uring. Rows of one tick cross together and are handed over by one system
+ * call; what has ended by then comes back with it. What the ring does not have, or refuses, the
+ * pool does.
  */
 import {
   type Addon,
@@ -25,6 +26,7 @@ import {
 } from './contract.js';
 import { BATCH_ROWS, decode, isOfRun, needsMemory, runLength } from './native.js';
 import { Pairs } from './pairs.js';
+import { Places } from './places.js';
 import type { PoolEngine } from './pool.js';
 import { Rows } from './rows.js';
 
@@ -151,14 +153,19 @@ export class RingEngine implements Engine {
   readonly #free: number[] = [];
   /* Runs there was no room for. */
   readonly #backlog: Waiting[] = [];
+  readonly #files = new Places<number>();
   readonly #retried: Set<number>;
   readonly #refusals: Record<string, number> = {};
-  readonly #flush = (): void => this.flush();
+  readonly #handOver = (): void => {
+    this.#isScheduled = false;
+    this.handOver();
+  };
   readonly #reap = (): number => this.#addon.ringReap(this.#ring.pairs.next);
   readonly #tellLater = (): void => {
     this.#isLater = false;
     this.#tell();
   };
+  #isScheduled = false;
   #isLater = false;
   #filled = 0;
   #outstanding = 0;
@@ -170,14 +177,18 @@ export class RingEngine implements Engine {
     this.#pool = pool;
     this.#ring = ring;
     this.#counters = pool.counters;
-    this.reason = `the kernel allows io_uring; ${ring.usesLoop ? 'the event loop' : 'a thread'} hears of it`;
+    const who = ring.usesLoop ? 'the event loop' : 'a thread';
+    this.reason = `the kernel allows io_uring; ${who} hears of it`;
     this.viewCountMax = pool.viewCountMax;
     this.capabilities = pool.capabilities;
     /* Asked again of the pool: what the ring says of an operation, the system may not say. */
     this.#retried = new Set(
       ['EINVAL', 'EOPNOTSUPP', 'EINTR', 'EAGAIN', 'ENOSYS'].map((code) => errnoOf(code)),
     );
-    bell.ring = (): void => this.harvest();
+    bell.ring = (): void => {
+      this.#ring.pairs.came(this.#addon.ringHeard(this.#ring.pairs.next));
+      this.#tell();
+    };
   }
 
   /** Whether work is done when the thread asks for it, and not whenever the kernel likes. */
@@ -223,8 +234,11 @@ export class RingEngine implements Engine {
   }
 
   #fill(head: Operation, waiter: Waiter, count: number): void {
-    if (this.#filled + count > BATCH_ROWS) this.flush();
-    if (this.#filled === 0) queueMicrotask(this.#flush);
+    if (this.#filled + count > BATCH_ROWS) this.handOver();
+    if (!this.#isScheduled) {
+      this.#isScheduled = true;
+      queueMicrotask(this.#handOver);
+    }
     const run = count > 1 ? { head, waiter, left: count } : undefined;
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
       needsMemory(at);
@@ -238,10 +252,10 @@ export class RingEngine implements Engine {
     this.#outstanding += count;
   }
 
-  flush(): void {
+  handOver(): void {
     const count = this.#filled;
     if (count > 0) this.#cross(count);
-    this.#pool.flush();
+    this.#pool.handOver();
   }
 
   #cross(count: number): void {
@@ -261,14 +275,15 @@ export class RingEngine implements Engine {
   }
 
   harvest(): void {
-    this.#ring.pairs.came(this.#reap());
+    const { pairs } = this.#ring;
+    if (pairs.isEmpty && this.#outstanding > 0) pairs.came(this.#reap());
     this.#tell();
-    this.#pool.harvest();
+    if (this.#pool.outstanding > 0) this.#pool.harvest();
   }
 
   wait(timeoutMs: number): void {
     const { pairs } = this.#ring;
-    this.flush();
+    this.handOver();
     if (this.#outstanding === 0) {
       this.#pool.wait(timeoutMs);
       return;
@@ -290,7 +305,7 @@ export class RingEngine implements Engine {
       this.#cancelWaiting(operation);
       return;
     }
-    this.flush();
+    this.handOver();
     this.#enters++;
     this.#addon.ringCancel(slot);
   }
@@ -307,12 +322,24 @@ export class RingEngine implements Engine {
     queueMicrotask(() => waiting.waiter.settle());
   }
 
-  registerFile(index: number, fd: number): boolean {
-    return this.#addon.registerFile(index, fd) === 0;
+  registerFile(fd: number): number {
+    const place = this.#files.take(fd);
+    if (place < 0 || this.#addon.registerFile(place, fd) === 0) return place;
+    this.#files.giveBack(place);
+    return -1;
   }
 
-  registerView(index: number, view: Uint8Array | undefined): boolean {
-    return this.#addon.registerView(index, view) === 0;
+  unregisterFile(place: number): void {
+    this.#addon.registerFile(place, -1);
+    this.#files.giveBack(place);
+  }
+
+  registerView(view: Uint8Array): number {
+    return this.#pool.registerView(view);
+  }
+
+  unregisterView(place: number): void {
+    this.#pool.unregisterView(place);
   }
 
   #tell(): void {

@@ -1,6 +1,6 @@
 /** The life of an open file: its descriptor, its latch, what is under way, and the two faces. */
 
-import type { Steps } from '../engine.js';
+import { byteCount, checkRange } from '../bytes.js';
 import {
   Counters,
   drive,
@@ -10,10 +10,14 @@ import {
   type Interrupt,
   type MemoryMode,
   memoryModeOf,
+  type Outcome,
+  type Steps,
+  start,
   Turns,
 } from '../engine.js';
 import { IoError } from '../errors.js';
 import { Code, refusal } from '../platform.js';
+import { checkAligned } from './direct.js';
 import { explained, type FileExplanation } from './explain.js';
 import { Latch } from './latch.js';
 import { type Access, closing } from './open.js';
@@ -30,6 +34,16 @@ const ACTIONS: Readonly<Record<Turn, string>> = {
   position: 'use the position',
   sync: 'sync the file',
 };
+
+/** A call that was checked and has not begun. */
+export interface Prepared<T> {
+  readonly steps: Steps<T>;
+  readonly turn: Turn | undefined;
+  readonly signal: Interrupt | undefined;
+}
+
+/* What a call that is only prepared answers; nobody looks at it. */
+const nobody: Promise<never> = new Promise(() => undefined);
 
 /** What a file is made of. */
 export interface FileParts {
@@ -55,24 +69,28 @@ export abstract class FileCore implements Target {
   readonly path: string | undefined;
   readonly access: Access;
   readonly directAlignment: Alignment | undefined;
+  /** What becomes of views where a call does not say. */
+  readonly memory: MemoryMode;
   protected readonly mayRead: boolean;
   protected readonly mayWrite: boolean;
   /* Not with O_APPEND: pwrite(2) appends then, see its BUGS. */
   protected readonly mayWriteAt: boolean;
   /* Work whose order is the file's: appends, syncs, and reads and writes at the position. */
-  protected readonly turns: Turns<Turn> = new Turns();
+  readonly turns: Turns<Turn> = new Turns();
   readonly #parts: FileParts;
-  readonly #memory: MemoryMode;
   #fd: number;
+  #fixed: { readonly engine: Engine; readonly place: number } | undefined;
   #isClosing = false;
   #underWay = 0;
   #closed: Promise<void> | undefined;
   #whenIdle: (() => void) | undefined;
+  #isPreparing = false;
+  #prepared: Prepared<unknown> | undefined;
 
   constructor(parts: FileParts) {
     const { engine, access, path } = parts;
     this.#parts = parts;
-    this.#memory = memoryModeOf(parts.memory, 'options.memory');
+    this.memory = memoryModeOf(parts.memory, 'options.memory');
     this.engine = engine;
     this.access = access;
     this.path = path;
@@ -109,8 +127,38 @@ export abstract class FileCore implements Target {
    * Errors: `IoError` when the system reports a failure at last; the descriptor is gone then too.
    */
   close(): Promise<void> {
-    this.#closed ??= this.#closeWhenIdle();
+    this.#closed ??= new Promise((resolve, reject) => this.#closeWhenIdle({ resolve, reject }));
     return this.#closed;
+  }
+
+  /** As `close`, by another engine, telling an outcome. */
+  closeTold(outcome: Outcome<void>, engine: Engine): void {
+    if (this.#closed !== undefined) {
+      this.#closed.then(outcome.resolve, outcome.reject);
+      return;
+    }
+    this.#closed = new Promise((resolve, reject) => {
+      const both: Outcome<void> = {
+        resolve: () => {
+          resolve();
+          outcome.resolve();
+        },
+        reject: (error) => {
+          reject(error);
+          outcome.reject(error);
+        },
+      };
+      this.#closeWhenIdle(both, engine);
+    });
+    this.#closed.catch(() => undefined);
+  }
+
+  #closeWhenIdle(outcome: Outcome<void>, engine: Engine = this.engine): void {
+    this.#isClosing = true;
+    this.closing();
+    const begin = (): void => start(engine, this.#closeSteps(), outcome);
+    if (this.#underWay > 0) this.#whenIdle = begin;
+    else begin();
   }
 
   /**
@@ -158,22 +206,119 @@ export abstract class FileCore implements Target {
     make: (memory: MemoryMode) => Steps<T>,
     turn?: Turn,
   ): Promise<T> {
+    if (this.#isPreparing) {
+      this.#prepared = this.#prepareCall(options, make, turn);
+      return nobody;
+    }
+    return new Promise<T>((resolve, reject) => {
+      const prepared = this.#prepareCall(options, make, turn);
+      this.hold();
+      this.begin(prepared, { onEnd: this.#letGo, resolve, reject });
+    });
+  }
+
+  #prepareCall<T>(
+    options: CallOptions | undefined,
+    make: (memory: MemoryMode) => Steps<T>,
+    turn: Turn | undefined,
+  ): Prepared<T> {
+    this.checkUsable('use the file');
+    const signal = signalOf(options);
+    const steps = make(memoryModeOf(options?.memory, 'options.memory', this.memory));
+    return { steps, turn, signal };
+  }
+
+  /**
+   * What a call of this file would do, for a queue, which begins it in its own time.
+   *
+   * Lifetime: between this and the end of it, the file has to be held.
+   * Errors: what the call throws before it begins.
+   */
+  prepare<T>(call: () => Promise<T>): Prepared<T> {
+    this.#isPreparing = true;
     try {
-      this.checkUsable('use the file');
-      const signal = signalOf(options);
-      const steps = make(memoryModeOf(options?.memory, 'options.memory', this.#memory));
-      this.#underWay++;
-      const work = (): Promise<T> => drive(this.engine, steps, signal, this.#onEnd);
-      return turn === undefined ? work() : this.turns.take(turn, work);
-    } catch (error) {
-      return Promise.reject(error);
+      call();
+      return this.#prepared as Prepared<T>;
+    } finally {
+      this.#isPreparing = false;
+      this.#prepared = undefined;
     }
   }
+
+  /**
+   * Begins what was prepared, in its turn, with the engine of the file or a queue's. The outcome is
+   * told at once when it has ended.
+   */
+  begin<T>(
+    { steps, turn, signal }: Prepared<T>,
+    outcome: Outcome<T>,
+    engine: Engine = this.engine,
+  ): void {
+    if (turn === undefined) {
+      start(engine, steps, { ...outcome, signal: outcome.signal ?? signal });
+      return;
+    }
+    const onEnd = (): void => {
+      outcome.onEnd?.();
+      this.turns.leave(turn);
+    };
+    this.turns.enter(turn, () => {
+      start(engine, steps, { ...outcome, signal: outcome.signal ?? signal, onEnd });
+    });
+  }
+
+  /**
+   * For a queue: whether a read or write of one view may be one system call as it is.
+   *
+   * Errors: what `readAt` and `writeAt` throw before they begin.
+   */
+  takes(code: TransferCode, view: Uint8Array, at: number | bigint): boolean {
+    const offset = byteCount(at, 'offset');
+    checkRange(offset, view.length, 'offset');
+    this.check(this.allows(code), code === Code.Read ? 'read' : 'write at a position');
+    const alignment = this.directAlignment;
+    if (alignment === undefined) return true;
+    if (code === Code.Write) return false;
+    checkAligned(alignment, { views: [view], byteLength: view.length }, offset, false);
+    return true;
+  }
+
+  /** Where the descriptor stands in the engine's table of registered files; -1: nowhere. */
+  get fixedPlace(): number {
+    return this.#fixed?.place ?? -1;
+  }
+
+  /**
+   * Registers the descriptor with an engine, once, for as long as the file is open. Answers whether
+   * the engine has such a table, with room in it.
+   */
+  register(engine: Engine): boolean {
+    if (this.#fixed !== undefined) return true;
+    const place = engine.registerFile?.(this.#fd) ?? -1;
+    if (place >= 0) this.#fixed = { engine, place };
+    return place >= 0;
+  }
+
+  /** Keeps the file open until it is let go of. Errors: `IoError` when it is closed or broken. */
+  hold(): void {
+    this.checkUsable('use the file');
+    this.#underWay++;
+  }
+
+  letGo(): void {
+    this.#underWay--;
+    if (this.#underWay > 0) return;
+    const idle = this.#whenIdle;
+    this.#whenIdle = undefined;
+    idle?.();
+  }
+
+  readonly #letGo = (): void => this.letGo();
 
   /* Work whose conditions are its own; the close waits for it. */
   protected begun<T>(steps: Steps<T>, signal: Interrupt | undefined): Promise<T> {
     this.#underWay++;
-    return drive(this.engine, steps, signal, this.#onEnd);
+    return drive(this.engine, steps, signal, this.#letGo);
   }
 
   protected done<T>(steps: Steps<T>): T {
@@ -196,7 +341,8 @@ export abstract class FileCore implements Target {
     });
   }
 
-  protected allows(code: TransferCode): boolean {
+  /** Whether the file may be read, or written at a position. */
+  allows(code: TransferCode): boolean {
     return code === Code.Read ? this.mayRead : this.mayWriteAt;
   }
 
@@ -206,12 +352,8 @@ export abstract class FileCore implements Target {
     throw new IoError({ action, path: this.path, code: 'EBADF', kind: 'access', words });
   }
 
-  readonly #onEnd = (): void => {
-    this.#underWay--;
-    if (this.#underWay === 0) this.#whenIdle?.();
-  };
-
-  protected checkUsable(action: string): void {
+  /** Errors: `IoError` when the file is closed or broken. */
+  checkUsable(action: string): void {
     if (this.#isClosing) {
       const words = 'the file is closed';
       throw new IoError({ action, path: this.path, code: 'EBADF', kind: 'closed', words });
@@ -219,21 +361,13 @@ export abstract class FileCore implements Target {
     this.latch.check(action, this.path);
   }
 
-  async #closeWhenIdle(): Promise<void> {
-    this.#isClosing = true;
-    this.closing();
-    if (this.#underWay > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenIdle = resolve;
-      });
-    }
-    await drive(this.engine, this.#closeSteps());
-  }
-
   *#closeSteps(): Steps<void> {
     yield* this.lastSteps();
     const close = closing(this.#fd);
     this.#fd = -1;
+    /* The table keeps the file open, and what is locked through it locked. */
+    if (this.#fixed !== undefined) this.#fixed.engine.unregisterFile?.(this.#fixed.place);
+    this.#fixed = undefined;
     if (!this.#parts.isOwned) return;
     yield close;
     this.counters.count(close);

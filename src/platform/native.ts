@@ -33,6 +33,7 @@ export interface Addon {
   ): readonly [step: string, errno: number] | undefined;
   ringSubmit(count: number, payloads: readonly unknown[], first: number): number;
   ringReap(first: number): number;
+  ringHeard(first: number): number;
   ringWait(count: number, timeoutMs: number, first: number): number;
   ringCancel(slot: number): void;
   registerView(index: number, view: Uint8Array | undefined): number;

@@ -1,0 +1,252 @@
+/** One submission on its way: from its acceptance to the retrieval of its completion. */
+import { type Engine, type Interrupt, type Steps, start, type Waiter } from '../engine.js';
+import { AbortError, IoError, Status, timeIsUp } from '../errors.js';
+import { type OpenFile, type Prepared, Transfer, transferSteps } from '../file.js';
+import { Code, codeName, errnoOf, Operation, refusal } from '../platform.js';
+import type { Completion, Tag } from './completion.js';
+
+/** Where a submission is. */
+export const Stage = { Free: 0, Staged: 1, UnderWay: 2, Ended: 3 } as const;
+export type Stage = (typeof Stage)[keyof typeof Stage];
+
+/** Why it is to end before it is done. */
+export const Asked = { Nothing: 0, Cancel: 1, Time: 2 } as const;
+export type Asked = (typeof Asked)[keyof typeof Asked];
+
+/** Who submissions belong to. */
+export interface Home {
+  readonly engine: Engine;
+  /** Told once for each submission. */
+  ended(submission: Submission): void;
+}
+
+interface Told {
+  readonly signal: Interrupt;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What is more than one system call: checked, not begun. */
+export interface Work {
+  begin(told: Told): void;
+}
+
+/** A file's own call, as a queue drives it. */
+export function fileWork(engine: Engine, file: OpenFile, prepared: Prepared<unknown>): Work {
+  return { begin: (told) => file.begin(prepared, told, engine) };
+}
+
+/** Steps that need no open file. */
+export function stepsWork(engine: Engine, steps: Steps<unknown>): Work {
+  return { begin: (told) => start(engine, steps, told) };
+}
+
+type TransferCode = typeof Code.Read | typeof Code.Write;
+type SyncCode = typeof Code.Sync | typeof Code.SyncData;
+
+const CANCELLED: number = errnoOf('ECANCELED');
+const nothing: Operation = new Operation(Code.Nop);
+
+/**
+ * Either one system call over one piece of memory (or none), which goes to the engine as it is, or
+ * `work`. Reused, with the operations it has: a queue in steady state makes none.
+ */
+export class Submission implements Waiter, Interrupt {
+  readonly #home: Home;
+  readonly #read: Operation = new Operation(Code.Read);
+  readonly #write: Operation = new Operation(Code.Write);
+  /** What is asked of the engine, when there is no `work`. */
+  operation: Operation = nothing;
+  work: Work | undefined = undefined;
+  stage: Stage = Stage.Free;
+  asked: Asked = Asked.Nothing;
+  tag: Tag = 0;
+  file: OpenFile | undefined = undefined;
+  /** What a transfer moves. */
+  view: Uint8Array | undefined = undefined;
+  /** The memory it uses: a view or a slot, or several views. */
+  key: Uint8Array | number | undefined = undefined;
+  keys: readonly Uint8Array[] | undefined = undefined;
+  /** Bytes it has to move for a chain to go on; -1: it moves none. */
+  wanted = -1;
+  isLinked = false;
+  isDrained = false;
+  timeoutMs = 0;
+  deadlineMs = 0;
+  stopTimer: (() => void) | undefined = undefined;
+  /** Told behind the home: a chain that goes on. */
+  follower: Home | undefined = undefined;
+  status: Status = Status.Ok;
+  bytes = 0;
+  error: IoError | undefined = undefined;
+  opened: OpenFile | undefined = undefined;
+
+  constructor(home: Home) {
+    this.#home = home;
+  }
+
+  /** Makes it one read or write of one piece. */
+  becomeTransfer(code: TransferCode, file: OpenFile, view: Uint8Array, offset: number): void {
+    const operation = code === Code.Read ? this.#read : this.#write;
+    operation.fd = file.fd;
+    operation.fixedFile = file.fixedPlace;
+    operation.fixedView = -1;
+    operation.offset = offset;
+    operation.length = view.length;
+    operation.payload = view;
+    this.operation = operation;
+    this.file = file;
+    this.view = view;
+    this.wanted = view.length;
+  }
+
+  /** Makes the memory of a transfer that of a registered place, where there is one. */
+  useSlot(place: number, start: number): void {
+    this.operation.fixedView = place;
+    this.operation.start = start;
+  }
+
+  /** Makes it one that moves no bytes. */
+  becomePlain(operation: Operation): void {
+    this.operation = operation;
+  }
+
+  /** Makes it what takes more than one call, or its turn. */
+  becomeWork(work: Work, file: OpenFile | undefined, wanted: number): void {
+    this.work = work;
+    this.file = file;
+    this.wanted = wanted;
+  }
+
+  /** As an `Interrupt`: looked at between two system calls. */
+  get aborted(): boolean {
+    return this.asked !== Asked.Nothing;
+  }
+
+  get reason(): unknown {
+    return this.asked === Asked.Time ? timeIsUp() : undefined;
+  }
+
+  /** Begins what it does, unless its end was asked for before. */
+  begin(): void {
+    if (this.aborted) this.giveUp();
+    else if (this.work === undefined) this.#home.engine.submit(this.operation, this);
+    else this.work.begin({ signal: this, resolve: this.#resolve, reject: this.#reject });
+  }
+
+  /** Ends it without a further call. */
+  giveUp(): void {
+    this.#reject(this.#interruption(0));
+  }
+
+  /** The answer stands in the operation. */
+  settle(): void {
+    const { operation, view } = this;
+    const { result, length } = operation;
+    if (view === undefined) {
+      if (result < 0) this.#reject(this.#refused(result));
+      else this.#finish(Status.Ok, 0, undefined);
+    } else if (result === length && view.length === length) {
+      this.#countTransfer(result);
+      this.#finish(Status.Ok, length, undefined);
+    } else if (result === CANCELLED) this.#reject(this.#interruption(0));
+    else this.#resume(view, result);
+  }
+
+  #countTransfer(result: number): void {
+    const { code, length } = this.operation;
+    (this.file as OpenFile).counters.countTransfer(code, false, length, result);
+  }
+
+  /* What was moved short goes on, and what was refused is told, as by any transfer of the file. */
+  #resume(view: Uint8Array, result: number): void {
+    const { code, offset, length } = this.operation;
+    const sequence = { views: [view], byteLength: length };
+    const options = { code: code as TransferCode, offset, isWhole: true };
+    this.#countTransfer(result);
+    const transfer = new Transfer(this.file as OpenFile, sequence, options);
+    try {
+      transfer.next();
+      transfer.resume(result);
+    } catch (error) {
+      transfer.release();
+      this.#reject(error);
+      return;
+    }
+    const told = { signal: this, resolve: this.#resolve, reject: this.#reject };
+    start(this.#home.engine, transferSteps(transfer), told);
+  }
+
+  readonly #resolve = (value: unknown): void => {
+    if (typeof value === 'object' && value !== null && 'fd' in value) {
+      this.opened = value as OpenFile;
+    }
+    this.#finish(Status.Ok, typeof value === 'number' ? value : 0, undefined);
+  };
+
+  readonly #reject = (error: unknown): void => {
+    const known = this.#asIoError(error);
+    this.#finish(known.status, known.bytesDone ?? 0, known);
+  };
+
+  #asIoError(error: unknown): IoError {
+    if (error instanceof AbortError) return this.#interruption(error.bytesDone);
+    if (error instanceof IoError) return error;
+    const words = error instanceof Error ? error.message : String(error);
+    return new IoError({ action: 'finish the operation', code: 'EINVAL', cause: error, words });
+  }
+
+  #refused(result: number): IoError {
+    if (result === CANCELLED) return this.#interruption(0);
+    const { code } = this.operation;
+    const syscall = codeName(code);
+    if (code !== Code.Sync && code !== Code.SyncData) {
+      return refusal(result, { action: `finish the ${syscall}`, syscall, step: syscall });
+    }
+    return (this.file as OpenFile).syncRefused(code as SyncCode, result);
+  }
+
+  /* Where nobody asked for its end, the kernel's own timer was the first to. */
+  #interruption(bytesDone: number): IoError {
+    const isTime =
+      this.asked === Asked.Time || (this.asked === Asked.Nothing && this.timeoutMs > 0);
+    const code = isTime ? 'ETIMEDOUT' : 'ECANCELED';
+    const path = this.file?.path;
+    return new IoError({ action: 'finish a queued operation', code, path, bytesDone });
+  }
+
+  #finish(status: Status, bytes: number, error: IoError | undefined): void {
+    const { follower } = this;
+    this.status = status;
+    this.bytes = bytes;
+    this.error = error;
+    this.stage = Stage.Ended;
+    this.follower = undefined;
+    this.#home.ended(this);
+    follower?.ended(this);
+  }
+
+  /** Hands its completion out and lets go of everything. */
+  release(out: Completion): void {
+    out.tag = this.tag;
+    out.status = this.status;
+    out.bytes = this.bytes;
+    out.error = this.error;
+    out.file = this.opened;
+    this.operation.payload = undefined;
+    this.operation.next = undefined;
+    this.operation.timeoutMs = 0;
+    this.operation = nothing;
+    this.work = undefined;
+    this.stage = Stage.Free;
+    this.asked = Asked.Nothing;
+    this.file = undefined;
+    this.view = undefined;
+    this.key = undefined;
+    this.keys = undefined;
+    this.wanted = -1;
+    this.timeoutMs = 0;
+    this.error = undefined;
+    this.opened = undefined;
+  }
+}
