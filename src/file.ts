@@ -446,7 +446,7 @@ export class OpenFile extends PositionedFile {
     this.#nextSync.delete(code);
     const sync = new Operation(code);
     sync.fd = this.fd;
-    this.latch.check(SYNC_ACTION, this.path);
+    this.latch.check('sync the file', this.path);
     yield sync;
     this.counters.count(sync);
     if (sync.result < 0) throw this.syncRefused(code, sync.result);
@@ -456,14 +456,12 @@ export class OpenFile extends PositionedFile {
   /** The error of a sync that was refused; the file is broken by most. */
   syncRefused(code: SyncCode, result: number): IoError {
     const syscall = codeName(code);
-    const context = { action: SYNC_ACTION, syscall, path: this.path, step: syscall };
+    const context = { action: 'sync the file', syscall, path: this.path, step: syscall };
     const error = refusal(result, context);
     if (!SYNC_REFUSALS.includes(error.kind)) this.latch.trip(error);
     return error;
   }
 }
-
-const SYNC_ACTION = 'sync the file';
 
 /* A system that cannot sync this kind of file has lost nothing by saying so. */
 const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];

@@ -1,5 +1,6 @@
 /** Completions on their way up: pairs of slot and result that the addon writes. */
 import { libraryMemory } from '../platform.js';
+import { BATCH_ROWS } from './native.js';
 
 /**
  * Told one after the other, in the order in which they came. Telling one may lead to the next
@@ -37,14 +38,14 @@ export class Pairs {
     this.memory[at + 1] = result;
   }
 
-  /** Tells all, and what `reap` finds where the memory had been full. */
+  /** Tells all, and what `reap` finds where there had been no room for a run more. */
   tell(settle: (slot: number, result: number) => void, reap: () => number): void {
     const { memory } = this;
     while (this.#read < this.#written) {
       const at = 2 * this.#read++;
       settle(memory[at] as number, memory[at + 1] as number);
       if (this.#read < this.#written) continue;
-      const wasFull = this.#written === this.#count;
+      const wasFull = this.#count - this.#written < BATCH_ROWS;
       this.#read = 0;
       this.#written = 0;
       if (wasFull) this.#written = reap();

@@ -19,7 +19,7 @@ import { engineNamed } from '#holdfast/engine.js';
 import { FaultyEngine, type Judge } from './faults.js';
 
 export type Face = 'async' | 'sync';
-export const engineNames = ['pool', 'portable'] as const;
+export const engineNames = ['ring', 'pool', 'portable'] as const;
 export type EngineName = (typeof engineNames)[number];
 
 /** What doors are opened with. */
