@@ -23,7 +23,6 @@ import {
   memoryModeOf,
   type Steps,
 } from './engine.js';
-import type { ErrorKind, IoError } from './errors.js';
 import {
   acquireSteps,
   type Identity,
@@ -76,16 +75,7 @@ import {
   type TryLockOptions,
   wishOf,
 } from './file/wish.js';
-import {
-  Code,
-  codeName,
-  type FileStat,
-  Operation,
-  type PathLike,
-  type Place,
-  placeOf,
-  refusal,
-} from './platform.js';
+import { Code, type FileStat, Operation, type PathLike, type Place, placeOf } from './platform.js';
 
 export type {
   Access,
@@ -452,19 +442,7 @@ export class OpenFile extends PositionedFile {
     if (sync.result < 0) throw this.syncRefused(code, sync.result);
     return { primitive: code === Code.Sync ? 'fsync' : 'fdatasync' };
   }
-
-  /** The error of a sync that was refused; the file is broken by most. */
-  syncRefused(code: SyncCode, result: number): IoError {
-    const syscall = codeName(code);
-    const context = { action: 'sync the file', syscall, path: this.path, step: syscall };
-    const error = refusal(result, context);
-    if (!SYNC_REFUSALS.includes(error.kind)) this.latch.trip(error);
-    return error;
-  }
 }
-
-/* A system that cannot sync this kind of file has lost nothing by saying so. */
-const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];
 
 /**
  * Opens a place, that may be a name in a directory held open; `flags` are added to those of the

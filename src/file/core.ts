@@ -15,8 +15,8 @@ import {
   start,
   Turns,
 } from '../engine.js';
-import { IoError } from '../errors.js';
-import { Code, refusal } from '../platform.js';
+import { type ErrorKind, IoError } from '../errors.js';
+import { Code, codeName, refusal } from '../platform.js';
 import { checkAligned } from './direct.js';
 import { explained, type FileExplanation } from './explain.js';
 import { Latch } from './latch.js';
@@ -41,6 +41,9 @@ export interface Prepared<T> {
   readonly turn: Turn | undefined;
   readonly signal: Interrupt | undefined;
 }
+
+/* A system that cannot sync this kind of file has lost nothing by saying so. */
+const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];
 
 /* What a call that is only prepared answers; nobody looks at it. */
 const nobody: Promise<never> = new Promise(() => undefined);
@@ -281,6 +284,15 @@ export abstract class FileCore implements Target {
     if (code === Code.Write) return false;
     checkAligned(alignment, { views: [view], byteLength: view.length }, offset, false);
     return true;
+  }
+
+  /** The error of a sync that was refused; the file is broken by most. */
+  syncRefused(code: typeof Code.Sync | typeof Code.SyncData, result: number): IoError {
+    const syscall = codeName(code);
+    const context = { action: 'sync the file', syscall, path: this.path, step: syscall };
+    const error = refusal(result, context);
+    if (!SYNC_REFUSALS.includes(error.kind)) this.latch.trip(error);
+    return error;
   }
 
   /** Where the descriptor stands in the engine's table of registered files; -1: nowhere. */
