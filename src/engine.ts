@@ -87,6 +87,13 @@ function ringEngine(): RingEngine | string {
   return ring;
 }
 
+/** Whether operations can go through io_uring here, and why or why not. */
+export function ringState(): { readonly isThere: boolean; readonly reason: string } {
+  const found = ringEngine();
+  const isThere = typeof found !== 'string';
+  return { isThere, reason: isThere ? found.explanation : found };
+}
+
 function portableEngine(reason: string): PortableEngine {
   const absent = { addon: undefined, reason: `the portable engine uses node:fs alone: ${reason}` };
   portable ??= new PortableEngine(capabilitiesOf(absent), reason);

@@ -45,6 +45,13 @@ onAllDoors('writeAt() is one pwritev for 1024 views, as strace sees it', async (
     const calls = callsBetween(trace.calls.filter(isOnFile), from, to);
     return countCalls(calls.filter(({ name }) => !name.includes('access')));
   };
+  if (doors.engine.name === 'ring') {
+    /* What crosses by the ring strace sees as calls of io_uring_enter(2), on no descriptor. */
+    deepEqual(onFile('e', 'f'), {});
+    deepEqual(onFile('a', 'b'), doors.face === 'sync' ? { pwritev: 2 } : {});
+    deepEqual(onFile('b', 'c'), doors.face === 'sync' ? { pwritev: 10 } : {});
+    return;
+  }
   /* libuv says pwrite for the one block into which 64-byte views were copied; the count is one. */
   const isPool = doors.engine.name === 'pool';
   deepEqual(onFile('a', 'b'), isPool ? { pwritev: 2 } : { pwrite64: 1, pwritev: 1 });

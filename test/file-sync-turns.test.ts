@@ -93,8 +93,9 @@ test('sync() after one that failed rejects with its cause and asks nothing', asy
   const told = others.map((other) =>
     rejects(other, (error) => error instanceof IoError && error.kind === 'broken'),
   );
+  const cause = rejects(first, { code: 'EIO', kind: 'io' });
   await engine.letGo(errnoOf('EIO'));
-  await rejects(first, { code: 'EIO', kind: 'io' });
+  await cause;
   await Promise.all(told);
   equal(engine.begun, 1);
   await file.close();

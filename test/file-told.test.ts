@@ -82,7 +82,7 @@ onAllDoors(
     equal(told.sync.full, 'fsync');
     equal(told.sync.data, 'fdatasync');
     const names = told.fallbacks.map(({ what }) => what);
-    if (doors.engine.name === 'pool') deepEqual(names, []);
+    if (doors.engine.name !== 'portable') deepEqual(names, []);
     else {
       ok(names.includes('native-calls'), names.join());
       ok(names.includes('append-in-place'), names.join());

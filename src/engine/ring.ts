@@ -196,6 +196,15 @@ export class RingEngine implements Engine {
     return !this.#ring.features.includes('defer-taskrun');
   }
 
+  /** What the ring is made of. */
+  get explanation(): string {
+    const { features, capacity, taken } = this.#ring;
+    const codes = Object.values(Code).filter((code) => taken[code] === 1);
+    const without = features.length === 0 ? '' : `, without ${features.join(' and ')}`;
+    const room = `${codes.length} operations, ${capacity} at once`;
+    return `io_uring: ${this.reason}; ${room}${without}`;
+  }
+
   get threads(): number {
     return this.#pool.threads;
   }

@@ -1,5 +1,5 @@
 /** The machine, the runtime, and how operations run here. */
-import type { Engine } from '../engine.js';
+import { type Engine, ringState } from '../engine.js';
 import { loadAddon, machine, readTable } from '../platform.js';
 import { type EngineItems, known, type MachineItems, no, type ProbeFeature } from './report.js';
 
@@ -24,7 +24,9 @@ const IO_URING: Readonly<Record<string, string>> = {
 function ringItem(): ProbeFeature {
   const text = readTable('/proc/sys/kernel/io_uring_disabled').text?.trim();
   const kernel = text === undefined ? undefined : IO_URING[text];
-  return no(`not built yet; ${kernel ?? 'the kernel does not tell whether it allows io_uring'}`);
+  const { isThere, reason } = ringState();
+  if (isThere) return known(true, reason);
+  return no(`${reason}; ${kernel ?? 'the kernel does not tell whether it allows io_uring'}`);
 }
 
 /** The items of the engine that probes. */

@@ -11,7 +11,7 @@ import { toolEnvironment } from '../support/child.js';
 
 export interface Prober {
   readonly engine: Engine;
-  /** True for the engine that has the addon. */
+  /** True for the engines that have the addon. */
   readonly isNative: boolean;
   probe(path: string, options?: { readonly measure?: boolean }): Promise<ProbeReport>;
 }
@@ -32,7 +32,7 @@ export function onAllProbers(
           assertWhole(report);
           return report;
         };
-        await body(t, { engine, isNative: engineName === 'pool', probe: probeHere });
+        await body(t, { engine, isNative: engineName !== 'portable', probe: probeHere });
       });
     }
   }

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { defaultEngine } from 'holdfast';
 
 /** What these helpers need of a `TestContext` of node:test. */
 export interface Test {
@@ -30,8 +31,9 @@ export function assertHoldsOnly(directory: string, names: readonly string[]): vo
 /** Number -> what it leads to. Empty where there is no /proc. */
 export type Descriptors = ReadonlyMap<number, string>;
 
-/** Every descriptor this process has open. */
+/** Every descriptor this process has open, those of the default engine among them. */
 export function openDescriptors(): Descriptors {
+  defaultEngine();
   const open = new Map<number, string>();
   for (const name of namesIn('/proc/self/fd')) {
     try {
