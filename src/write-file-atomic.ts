@@ -20,7 +20,7 @@ export interface WriteFileAtomicOptions {
   readonly encoding?: BufferEncoding | null | undefined;
   /** `false` does not take over the permissions of the old file; text is octal. */
   readonly mode?: number | string | false | null | undefined;
-  /** `false` does not take over the owner of the old file. Who may not give files away keeps them. */
+  /** `false` does not take over the owner of the old file. Who may not give it away keeps it. */
   readonly chown?: { readonly uid: number; readonly gid: number } | false | null | undefined;
   /** Default true: file and directory are synced. */
   readonly fsync?: boolean | undefined;

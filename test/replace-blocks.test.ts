@@ -1,6 +1,6 @@
 /**
- * A disk with 0 to 64 free blocks: whatever fits, what was acknowledged is there and whole, and what
- * was refused left the old. The row of the peers stands beside it.
+ * A disk with 0 to 64 free blocks: whatever fits, what was acknowledged is there and whole, and
+ * what was refused left the old. The row of the peers stands beside it.
  */
 import { equal, ok } from 'node:assert/strict';
 import {

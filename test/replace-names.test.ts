@@ -380,8 +380,9 @@ test('a directory swapped while the rename is about to happen does not redirect 
 });
 
 /*
- * A relative link was followed by its path: who swapped its directory between the reading and the
- * following led the content elsewhere. What guards it: it is seen from the directory it was read in.
+ * A relative link was followed by its path: who swapped its directory between the reading and
+ * the following led the content elsewhere. What guards it: it is seen from the directory that it
+ * was read in.
  */
 test('a relative link is followed from the directory that it was read in', async (t) => {
   const inner = pool(t);
