@@ -234,8 +234,8 @@ int64_t sys_advise(int fd, double offset, double length, int advice) {
 /* F_SET_RW_HINT of fcntl(2), kernel 4.13. */
 int64_t sys_set_lifetime(int fd, uint64_t hint) { ANSWER(fcntl(fd, 1024 + 12, &hint)); }
 
-int64_t sys_start_writeback(int fd, double offset, double length) {
-  ANSWER(sync_file_range(fd, (off_t)offset, (off_t)length, SYNC_FILE_RANGE_WRITE));
+int64_t sys_start_writeback(int fd, double offset, double length, unsigned flags) {
+  ANSWER(sync_file_range(fd, (off_t)offset, (off_t)length, flags));
 }
 
 int64_t sys_duplicate(int fd) { ANSWER(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }

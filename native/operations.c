@@ -122,7 +122,7 @@ static int64_t perform_on_descriptor(const struct row *row, int fd, int fd2) {
     case ROW_SET_LIFETIME:
       return sys_set_lifetime(fd, (uint64_t)row->flags);
     case ROW_START_WRITEBACK:
-      return sys_start_writeback(fd, row->offset, row->length);
+      return sys_start_writeback(fd, row->offset, row->length, (unsigned)row->flags);
     case ROW_CLONE:
       return sys_clone(fd, fd2);
     case ROW_COPY_RANGE:

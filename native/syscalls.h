@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 
 /* Of the 256 bytes that statx(2) fills; musl before 1.2.4 has no struct for them. */
-#define STATX_WANTED 0x3fffU /* basic stats, birth time, mount id, direct I/O alignment */
+#define STATX_WANTED 0x7fffU /* all up to birth time, direct I/O alignment, unique mount id */
 
 int64_t sys_read(int fd, void *data, size_t length, double offset);
 int64_t sys_readv(int fd, const struct iovec *views, int count, double offset);
@@ -55,7 +55,7 @@ int64_t sys_read_entries(int fd, void *out, size_t capacity);
 int64_t sys_allocate(int fd, int mode, double offset, double length);
 int64_t sys_advise(int fd, double offset, double length, int advice);
 int64_t sys_set_lifetime(int fd, uint64_t hint);
-int64_t sys_start_writeback(int fd, double offset, double length);
+int64_t sys_start_writeback(int fd, double offset, double length, unsigned flags);
 int64_t sys_duplicate(int fd);
 int64_t sys_clone(int fd, int source);
 int64_t sys_copy_range(int fd, int source, double offset, double length);

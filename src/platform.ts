@@ -40,6 +40,7 @@ export {
   Resolve,
   SEEK_DATA,
   SEEK_HOLE,
+  Writeback,
 } from './platform/linux.js';
 export {
   addressOf,

@@ -15,6 +15,7 @@ import { invalidType, invalidValue, trueOrFalse } from './errors.js';
 import { type CallOptions, OpenFile, type PathLike, signalOf } from './file.js';
 import { placeOf } from './platform.js';
 import { AskingEngine } from './probe/asking.js';
+import { oneCommitOf, oneCommitRefusal } from './probe/commits.js';
 import { formatted } from './probe/format.js';
 import { shown } from './probe/locate.js';
 import { engineItems, machineItems } from './probe/machine.js';
@@ -24,7 +25,7 @@ import { sectorOfDescriptor, sectorSteps, sectorTold } from './probe/sector.js';
 import { spotItems, type Wish } from './probe/spot.js';
 
 export type { ProbeFeature, ProbeItem, ProbeReport };
-export { mountAmong, mountsIn };
+export { mountAmong, mountsIn, oneCommitOf, oneCommitRefusal };
 
 export interface ProbeOptions extends Omit<CallOptions, 'memory'> {
   /** Measures what a sync costs here: some tenths of a second, and writes. Default false. */

@@ -15,6 +15,7 @@ import {
   refusal,
   SEEK_DATA,
   SEEK_HOLE,
+  Writeback,
 } from '../platform.js';
 import type { CopyProgress, Reflink } from './options.js';
 import { changed, hasChanged, type Source } from './source.js';
@@ -282,6 +283,7 @@ export class Content {
   #withWriteback(operation: Operation, length: number): Operation {
     if (!this.#wish.isSynced || length < RANGE_BYTES) return operation;
     const start = new Operation(Code.StartWriteback);
+    start.flags = Writeback.Start;
     start.fd = this.#target.fd;
     start.offset = this.#at;
     start.length = length;

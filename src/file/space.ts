@@ -4,7 +4,7 @@ import { alignedBuffer } from '../aligned.js';
 import { byteCount, checkRange } from '../bytes.js';
 import type { Steps } from '../engine.js';
 import { type ErrorKind, IoError, invalidValue, trueOrFalse } from '../errors.js';
-import { Advice, AllocateMode, Code, errnoOf, Operation, refusal } from '../platform.js';
+import { Advice, AllocateMode, Code, errnoOf, Operation, refusal, Writeback } from '../platform.js';
 import { callSteps, sizeSteps } from './call.js';
 import { LockableFile } from './lockable.js';
 import { writeSteps } from './moves.js';
@@ -323,6 +323,7 @@ export abstract class SpaceFile extends LockableFile {
   #writeback(at: number, bytes: number, options?: HintOptions): Steps<HintReport> {
     const range = rangeOf(at, bytes);
     const operation = new Operation(Code.StartWriteback);
+    operation.flags = Writeback.Start;
     operation.offset = range.offset;
     operation.length = range.length;
     return hintSteps(this, operation, trueOrFalse(options?.strict, 'options.strict'));

@@ -12,6 +12,11 @@ export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 /** flock(2): LOCK_EX | LOCK_NB. */
 export const LOCK_EXCLUSIVE_NOW = 6;
+/**
+ * `flags` of StartWriteback: sync_file_range(2). `Start` does not wait; `Whole` waits until nothing
+ * of the range is left to write, and says whether that failed.
+ */
+export const Writeback: Readonly<Record<'Start' | 'Whole', number>> = { Start: 2, Whole: 7 };
 /** unlinkat(2): takes away a directory, which has to be empty. */
 export const AT_REMOVEDIR = 0x200;
 /** How openat2(2) resolves a path. */
@@ -130,6 +135,8 @@ function millisecondsAt(view: DataView, offset: number): number {
 
 const STATX_BTIME = 0x800;
 const STATX_DIOALIGN = 0x2000;
+/* Kernel 6.8 and later: with it stx_mnt_id is a number that is not given out again. */
+const STATX_MNT_ID_UNIQUE = 0x4000;
 
 /* Kernel 6.1 and later tell; 0 means that the file cannot be opened for direct I/O. */
 function directOf(view: DataView): FileStat['direct'] {
@@ -164,6 +171,10 @@ export function decodeStat(out: Uint8Array): FileStat {
     createdMs: view.getUint32(0, true) & STATX_BTIME ? millisecondsAt(view, 80) : undefined,
     changedMs: millisecondsAt(view, 96),
     modifiedMs: millisecondsAt(view, 112),
+    mount:
+      (view.getUint32(0, true) & STATX_MNT_ID_UNIQUE) !== 0
+        ? view.getBigUint64(144, true)
+        : undefined,
     direct: directOf(view),
     times: BigInt64Array.of(
       view.getBigInt64(64, true),

@@ -76,6 +76,7 @@ function statOf(stat: fs.BigIntStats): FileStat {
     modifiedMs: milliseconds(stat.mtimeNs),
     changedMs: milliseconds(stat.ctimeNs),
     createdMs: stat.birthtimeNs === 0n ? undefined : milliseconds(stat.birthtimeNs),
+    mount: undefined,
     direct: undefined,
     times: BigInt64Array.of(...parts(stat.atimeNs), ...parts(stat.mtimeNs)),
   };

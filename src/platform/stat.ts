@@ -27,6 +27,8 @@ export interface FileStat {
   readonly modifiedMs: number;
   readonly changedMs: number;
   readonly createdMs: number | undefined;
+  /** Of the mount, never given out again; `undefined` where nobody tells (before Linux 6.8). */
+  readonly mount: bigint | undefined;
   /** What direct I/O demands, in bytes, 0 where it is refused; `undefined` where nobody tells. */
   readonly direct: { readonly memory: number; readonly offset: number } | undefined;
   /** Seconds and nanoseconds of access and modification, to set them again exactly. */

@@ -51,6 +51,8 @@ export interface VolumeItems {
   readonly journal: ProbeFeature;
   readonly dataMode: ProbeItem<string>;
   readonly barriers: ProbeFeature;
+  /** Whether `oneCommit` of a replace is taken here. */
+  readonly oneCommit: ProbeFeature;
   readonly sizeBytes: ProbeItem<number>;
   readonly freeBytes: ProbeItem<number>;
   readonly blockBytes: ProbeItem<number>;

@@ -1,12 +1,7 @@
 /** The file system that holds a place: what it is, how it is mounted, what it stands on. */
 import type { Steps } from '../engine.js';
-import {
-  namesInTable,
-  numbersOfNode,
-  readTable,
-  volumeQuestion,
-  volumeSizes,
-} from '../platform.js';
+import { namesInTable, numbersOfNode, volumeQuestion, volumeSizes } from '../platform.js';
+import { ext4OptionsOf, oneCommitOn } from './commits.js';
 import { btrfsOf, type Devices, devicesOf, MEMORY_TYPES, noDevice } from './device.js';
 import { heldPath, type Spot } from './locate.js';
 import { type Mount, mountOfDescriptor } from './mounts.js';
@@ -78,9 +73,8 @@ function mediumOf(mount: Mount, devices: Devices): ProbeItem<Medium> {
 
 /** What ext4 tells of its mount, defaults too; mountinfo leaves those out. */
 function ext4Options(mount: Mount, devices: Devices): readonly string[] | undefined {
-  if (!/^ext[34]$/.test(mount.type)) return undefined;
-  const name = devices.device.name.value?.replaceAll('/', '!');
-  return readTable(`/proc/fs/ext4/${name}/options`).text?.split('\n').filter(Boolean);
+  const name = devices.device.name.value;
+  return /^ext[34]$/.test(mount.type) && name !== undefined ? ext4OptionsOf(name) : undefined;
 }
 
 const NO_JOURNAL: Readonly<Record<string, string>> = {
@@ -183,6 +177,7 @@ export function* volumeItems(
     journal: journalOf(mount, devices, all),
     dataMode: dataModeOf(mount, all),
     barriers: barriersOf(mount, all),
+    oneCommit: oneCommitOn(mount, devices.device.name.value),
     ...(yield* sizesOf(spot, mount.type)),
   };
 }
@@ -198,4 +193,5 @@ const MOUNT_KEYS = [
   'journal',
   'dataMode',
   'barriers',
+  'oneCommit',
 ] as const;

@@ -45,6 +45,7 @@ export const VOLUME: Table<VolumeItems> = {
   journal: ['journal', 'brings names and sizes back to one state after a crash'],
   dataMode: ['data mode', 'when bytes reach the device, seen from the journal'],
   barriers: ['barriers', 'a sync empties the cache of the device too'],
+  oneCommit: ['one commit', 'a replace may wait for the journal once instead of twice'],
   sizeBytes: ['size', ''],
   freeBytes: ['free', ''],
   blockBytes: ['block', 'the unit in which space is given out'],

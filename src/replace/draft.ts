@@ -50,6 +50,8 @@ export class Draft {
   /** No way was found to name a file that has no name: it is to be made again, with one. */
   wantsName = false;
   method: Method = 'rename';
+  /** Size, blocks and name are to be committed together. */
+  isOneCommit = false;
   durability: 'full' | 'file' | 'none' = 'none';
   /** Where the old file is, after an exchange. */
   oldPath: string | undefined;

@@ -1,7 +1,16 @@
 /** The tasks that make the new file: open, begin its writing, sync, name, close, discard. */
 import type { Steps } from '../engine.js';
 import { closing } from '../file.js';
-import { Code, errnoOf, FD_OPENED_IN_RUN, OPEN_UNNAMED, OpenFlag, Operation } from '../platform.js';
+import {
+  Code,
+  errnoOf,
+  FD_OPENED_IN_RUN,
+  OPEN_UNNAMED,
+  OpenFlag,
+  Operation,
+  Writeback,
+} from '../platform.js';
+import { oneCommitRefusal } from '../probe.js';
 import type { Draft } from './draft.js';
 import { nameTasks } from './names.js';
 import type { Refused, Task } from './tasks.js';
@@ -37,19 +46,50 @@ export function openTasks(draft: Draft): Task[] {
   return [task, { operation: lockOf(FD_OPENED_IN_RUN), refused: () => undefined }];
 }
 
+/** Finds out whether one commit is enough, where that was asked for; tells why not. */
+export function* decideCommits(draft: Draft): Steps<void> {
+  if (!draft.settings.oneCommit) return;
+  const reason = yield* twoCommitsReason(draft);
+  if (reason === undefined) draft.isOneCommit = true;
+  else draft.note('one commit', reason);
+}
+
+function* twoCommitsReason({ engine, spot }: Draft): Steps<string | undefined> {
+  /* What a simulated disk calls a descriptor is another file's in the real world. */
+  if (engine.name === 'simulated') return 'not proved for a simulated disk';
+  const native = engine.capabilities['native-calls'];
+  if (native !== true) return native;
+  const stat = new Operation(Code.Stat);
+  stat.fd = spot.descriptor;
+  yield stat;
+  return oneCommitRefusal(spot.descriptor, stat.stat?.mount);
+}
+
 /** Begins the writing: what is under way when the syncs come needs fewer commits. */
 export function startTasks(draft: Draft): Task[] {
   if (draft.settings.durable === false) return [];
-  const whole = (operation: Operation): void => {
-    operation.offset = 0;
-    operation.length = 0;
-  };
-  return [draft.onFile(Code.StartWriteback, () => undefined, whole)];
+  return [draft.onFile(Code.StartWriteback, () => undefined, wholeFile(Writeback.Start))];
 }
 
-/** Unless told not to. */
+const wholeFile =
+  (flags: number) =>
+  (operation: Operation): void => {
+    operation.offset = 0;
+    operation.length = 0;
+    operation.flags = flags;
+  };
+
+/**
+ * Unless told not to. Before the rename the bytes have to be on the device, since anybody's sync may
+ * commit the rename from then on. With one commit the size and the blocks get there together with
+ * the name, by the sync of the directory, which empties the cache of the device first.
+ */
 export function syncTasks(draft: Draft): Task[] {
   if (draft.settings.durable === false) return [];
+  if (draft.isOneCommit) {
+    const strict = draft.strict('write the file out');
+    return [draft.onFile(Code.StartWriteback, strict, wholeFile(Writeback.Whole))];
+  }
   const sync = draft.onFile(Code.Sync, draft.strict('sync the file'));
   const done = (): void => {
     draft.durability = 'file';

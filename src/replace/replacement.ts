@@ -19,6 +19,7 @@ import {
 import { Draft, type Fallback, type Method } from './draft.js';
 import {
   closeFileTasks,
+  decideCommits,
   discard,
   namingTasks,
   openTasks,
@@ -40,6 +41,8 @@ export interface ReplaceReport {
   /** What a power cut from now on leaves: `full` and `file` as in the options. */
   readonly durability: 'full' | 'file' | 'none';
   readonly method: Method;
+  /** True when size, blocks and name were committed together: see `options.oneCommit`. */
+  readonly oneCommit: boolean;
   /** True when there was an old file. */
   readonly replaced: boolean;
   /** With `exchange`: where the old file is now, beside the new one. It is yours to remove. */
@@ -244,12 +247,13 @@ export class Replacement implements Target {
   }
 
   report(): ReplaceReport {
-    const { spot, old, bytes, durability, method, oldPath, fallbacks } = this.#here;
+    const { spot, old, bytes, durability, method, isOneCommit, oldPath, fallbacks } = this.#here;
     return {
       path: spot.target.path,
       bytes,
       durability,
       method,
+      oneCommit: isOneCommit,
       replaced: old !== undefined,
       oldPath,
       engine: this.engine.name,
@@ -327,6 +331,7 @@ export class Replacement implements Target {
     this.#order = ++lastOrder;
     const draft = new Draft(engine, { settings: this.#settings, path }, spot);
     this.#draft = draft;
+    yield* decideCommits(draft);
     const isThere = spot.old !== undefined || spot.isLink;
     if (ifAbsent && isThere) throw refused(path, 'EEXIST', 'it was to be absent');
     if (exchange && !isThere) throw refused(path, 'ENOENT', 'there is nothing to exchange it with');

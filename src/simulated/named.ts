@@ -177,6 +177,7 @@ function fillStat(operation: Operation, node: Node, alignment: number): void {
     modifiedMs: milliseconds(times.modifiedSeconds, times.modifiedNanoseconds),
     changedMs: node.changedMs,
     createdMs: node.createdMs,
+    mount: undefined,
     direct: { memory: alignment, offset: alignment },
     times: BigInt64Array.of(
       BigInt(times.accessedSeconds),

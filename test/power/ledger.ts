@@ -52,8 +52,8 @@ function turnsIn(marks: readonly string[]): Map<string, Turns> {
     if (turn === undefined) continue;
     const key = `${how} ${name}`;
     const turns = all.get(key) ?? { begun: -1, done: -1 };
-    if (what === 'begin') turns.begun = Number(turn);
-    else turns.done = Number(turn);
+    turns.begun = Math.max(turns.begun, Number(turn));
+    if (what === 'done') turns.done = Number(turn);
     all.set(key, turns);
   }
   return all;
@@ -112,18 +112,16 @@ function turnIn(content: Buffer): number | string {
   return `torn: ${content.length} bytes that begin with turn ${turn}`;
 }
 
-/** Mounts a state and looks; answers what is wrong. A state that cannot be mounted is wrong. */
+/** Mounts a state and looks; answers what is wrong. So is what cannot be mounted or read. */
 export async function faultOf(state: State): Promise<string | undefined> {
-  let mounted: Awaited<ReturnType<State['mount']>>;
+  let mounted: Awaited<ReturnType<State['mount']>> | undefined;
   try {
     mounted = await state.mount();
-  } catch (error) {
-    return `${state.name}: ${(error as Error).message}`;
-  }
-  try {
     const fault = faultIn(mounted.path, state.marks);
     return fault === undefined ? undefined : `${state.name}: ${fault}`;
+  } catch (error) {
+    return `${state.name}: ${(error as Error).message}`;
   } finally {
-    await mounted.unmount();
+    await mounted?.unmount();
   }
 }

@@ -55,6 +55,11 @@ const right: Workload = {
   input: { rounds: 14 },
 };
 
+const inOneCommit: Workload = {
+  module: new URL('./promises.js', import.meta.url),
+  input: { rounds: 14, oneCommit: true },
+};
+
 const wrong = (name: string): Workload => ({
   module: new URL('./planted.js', import.meta.url),
   input: { wrong: name, rounds: 6 },
@@ -84,6 +89,17 @@ describe('power cuts', { concurrency: true, timeout }, () => {
       deepEqual(faults, []);
       equal(count, statesCount);
     });
+
+    if (kind !== 'btrfs') {
+      test(`a replace in one commit survives every power cut on ${kind}`, {
+        timeout,
+      }, async (t) => {
+        if (!stands(t, kind)) return;
+        const seed = Math.floor(Math.random() * 2 ** 31);
+        const search = { seed, count: statesCount, faultsMax: 5 };
+        deepEqual((await faultsOf(kind, inOneCommit, search)).faults, []);
+      });
+    }
 
     test(`wrong protocols are flagged on ${kind}`, { timeout }, async (t) => {
       if (!stands(t, kind)) return;

@@ -2,7 +2,14 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, symlinkSync, unlinkSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openFile, replaceFile, replaceFileSync, replaceFiles, writeFileAtomic } from 'holdfast';
+import {
+  openFile,
+  type ReplaceReport,
+  replaceFile,
+  replaceFileSync,
+  replaceFiles,
+  writeFileAtomic,
+} from 'holdfast';
 import { contentOf } from '../replace/content.js';
 import { engineHere, engineWords, pieces } from '../replace/worlds.js';
 import { beginOf, doneOf, type Entry, mixedOf, recordOf } from './ledger.js';
@@ -10,9 +17,28 @@ import type { Site } from './rig.js';
 
 export interface Input {
   readonly rounds: number;
+  /** Replaces with `oneCommit`, which has to be taken. */
+  readonly oneCommit?: boolean;
 }
 
 type Put = (path: string, turn: number, ifAbsent: boolean) => unknown;
+
+/** Every way to replace in one commit of the journal; only the addon can. */
+function waysInOneCommit(): Put[] {
+  const engine = engineHere('pool');
+  if (typeof engine === 'string') throw new Error(engine);
+  const taken = ({ oneCommit, fallbacks }: ReplaceReport): void => {
+    if (!oneCommit) throw new Error(JSON.stringify(fallbacks));
+  };
+  const all = (ifAbsent: boolean) => ({ engine, ifAbsent, oneCommit: true });
+  return [
+    async (path, turn, ifAbsent) => taken(await replaceFile(path, mixedOf(turn), all(ifAbsent))),
+    (path, turn, ifAbsent) => taken(replaceFileSync(path, mixedOf(turn), all(ifAbsent))),
+    async (path, turn, ifAbsent) => {
+      taken(await replaceFile(path, pieces(mixedOf(turn)), all(ifAbsent)));
+    },
+  ];
+}
 
 function waysToPut(): Put[] {
   const ways: Put[] = [(path, turn) => writeFileAtomic(path, mixedOf(turn))];
@@ -58,32 +84,38 @@ interface Together {
   readonly marked: (entry: Entry, turn: number, run: () => unknown) => Promise<void>;
   readonly mark: Site['mark'];
   readonly turn: number;
+  readonly oneCommit: boolean;
 }
 
 /** Replaces that share the sync of their directory, many in one call, one in exchange. */
-async function together({ at, marked, mark, turn }: Together): Promise<void> {
+async function together({ at, marked, mark, turn, oneCommit }: Together): Promise<void> {
   const data = contentOf(turn);
   const beside = ['beside-0', 'beside-1', 'real/beside', 'beside-2', 'beside-3'];
   await Promise.all(
-    beside.map((name) => marked({ how: 'replace', name }, turn, () => replaceFile(at(name), data))),
+    beside.map((name) =>
+      marked({ how: 'replace', name }, turn, () => replaceFile(at(name), data, { oneCommit })),
+    ),
   );
   const batch = ['batch-0', 'real/batch', 'batch-1'].map(
     (name): Entry => ({ how: 'replace', name }),
   );
   for (const entry of batch) mark(beginOf(entry, turn));
-  await replaceFiles(batch.map(({ name }) => ({ path: at(name), data })));
+  await replaceFiles(
+    batch.map(({ name }) => ({ path: at(name), data })),
+    { oneCommit },
+  );
   for (const entry of batch) mark(doneOf(entry, turn));
   const engine = engineHere('pool');
   if (typeof engine === 'string') return;
   await marked({ how: 'replace', name: 'exchanged' }, turn, async () => {
     const exchange = turn > 0;
-    const { oldPath } = await replaceFile(at('exchanged'), data, { engine, exchange });
+    const { oldPath } = await replaceFile(at('exchanged'), data, { engine, exchange, oneCommit });
     if (oldPath !== undefined && turn % 3 > 0) unlinkSync(oldPath);
   });
 }
 
 export async function work({ path, input, mark }: Site): Promise<void> {
-  const { rounds } = input as Input;
+  const { rounds, oneCommit = false } = input as Input;
   const at = (name: string): string => join(path, name);
   const marked = async (entry: Entry, turn: number, run: () => unknown): Promise<void> => {
     mark(beginOf(entry, turn));
@@ -98,7 +130,7 @@ export async function work({ path, input, mark }: Site): Promise<void> {
   syncDirectory(path);
   const stop = meddler(at('meddler'));
   mark('start');
-  const ways = waysToPut();
+  const ways = oneCommit ? waysInOneCommit() : waysToPut();
   for (let turn = 0; turn < rounds; turn++) {
     const put = ways[turn % ways.length] as Put;
     await marked({ how: 'replace', name: 'state' }, turn, () => put(at('state'), turn, false));
@@ -106,7 +138,7 @@ export async function work({ path, input, mark }: Site): Promise<void> {
     await marked({ how: 'replace', name: fresh }, turn, () => put(at(fresh), turn, turn % 2 > 0));
     const linked = { how: 'replace', name: 'real/state' } as const;
     await marked(linked, turn, () => put(at('links/state'), turn, false));
-    await together({ at, marked, mark, turn });
+    await together({ at, marked, mark, turn, oneCommit });
     await marked({ how: 'append', name: 'log' }, turn, async () => {
       await log.append(recordOf(turn));
       await log.syncData();

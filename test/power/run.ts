@@ -16,6 +16,7 @@ const { values } = parseArgs({
     fs: { type: 'string', multiple: true },
     seed: { type: 'string' },
     rounds: { type: 'string', default: '20' },
+    'one-commit': { type: 'boolean', default: false },
     command: { type: 'string' },
     mount: { type: 'string', default: '' },
     make: { type: 'string', default: '' },
@@ -29,7 +30,10 @@ const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : n
 const options: RecordOptions = { mount: values.mount, make: wordsOf(values.make) };
 const workload =
   values.command === undefined
-    ? { module: new URL('./promises.js', import.meta.url), input: { rounds: numberOf('rounds') } }
+    ? {
+        module: new URL('./promises.js', import.meta.url),
+        input: { rounds: numberOf('rounds'), oneCommit: values['one-commit'] },
+      }
     : { command: wordsOf(values.command) };
 
 function numberOf(name: 'states' | 'seed' | 'rounds'): number {

@@ -75,12 +75,14 @@ export function makeHome(): string {
   const under = isUsable('/dev/shm') ? '/dev/shm' : tmpdir();
   removeLeftovers(under);
   const home = mkdtempSync(join(under, `${prefix}${process.pid}-`));
-  if (homes.size === 0) process.once('exit', removeHomes);
+  if (!isWatching) process.once('exit', removeHomes);
+  isWatching = true;
   homes.add(home);
   return home;
 }
 
 const homes = new Set<string>();
+let isWatching = false;
 
 function removeHomes(): void {
   for (const home of homes) removeHome(home);

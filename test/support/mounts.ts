@@ -29,6 +29,10 @@ export interface MountOptions {
   readonly sizeBytes?: number;
   /** Where the image file lies. Default: the folder for temporary files. */
   readonly under?: string;
+  /** Words for mkfs, for instance ['-O', '^has_journal']. */
+  readonly make?: readonly string[];
+  /** As mount(8) has them after -o. */
+  readonly mount?: string;
   /**
    * Writes the whole image once, so that the cost of a sync does not depend on which blocks of it
    * were ever written. For measurements.
@@ -157,8 +161,9 @@ function prepared(kind: MountKind, home: string, options: MountOptions): string[
   const image = join(home, 'image');
   makeImage(image, sizeBytes, options.isWritten ?? false);
   const [maker, ...words] = makers[kind];
-  run(maker as string, [...words, image]);
-  return ['-t', kind, '-o', 'loop', image];
+  run(maker as string, [...words, ...(options.make ?? []), image]);
+  const how = options.mount === undefined ? 'loop' : `loop,${options.mount}`;
+  return ['-t', kind, '-o', how, image];
 }
 
 function makeImage(path: string, sizeBytes: number, isWritten: boolean): void {
