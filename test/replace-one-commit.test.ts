@@ -3,7 +3,7 @@ import { deepEqual, equal, match, ok, throws } from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Engine, probe, replaceFileSync } from 'holdfast';
+import { type Engine, probe, replaceFileSync, replaceFiles } from 'holdfast';
 import { refuseNth, simulatedDisk } from 'holdfast/testing';
 import { oneCommitOf } from '#holdfast/probe.js';
 import {
@@ -42,7 +42,7 @@ function syncsSince(engine: Engine, before: ReturnType<typeof syncsOf>): typeof 
 }
 
 for (const kind of ['ext4', 'xfs'] as const) {
-  test(`replaceFile() with oneCommit syncs once on ${kind}, of old files and new ones`, async (t) => {
+  test(`replaceFile() with oneCommit syncs once on ${kind}, old files and new`, async (t) => {
     const engine = poolFor(t);
     const mount = engine && mountFor(t, kind);
     if (mount === undefined) return;
@@ -84,6 +84,29 @@ test('replaceFile() with oneCommit has the bytes on the device before the rename
   match(
     ours[1]?.args ?? '',
     /, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE\|SYNC_FILE_RANGE_WRITE\|SYNC_FILE_RANGE_WAIT_AFTER$/,
+  );
+});
+
+test('replaceFiles() with oneCommit syncs once for all of a directory', async (t) => {
+  const engine = poolFor(t);
+  const mount = engine && mountFor(t, 'ext4');
+  if (mount === undefined) return;
+  const names = ['a', 'b', 'c', 'd'];
+  const before = syncsOf(engine as Engine);
+  const reports = await replaceFiles(
+    names.map((name) => ({ path: join(mount.path, name), data: name })),
+    { engine, oneCommit },
+  );
+  deepEqual(
+    reports.map((report) => [report.oneCommit, report.durability]),
+    names.map(() => [true, 'full']),
+  );
+  /* The writing of each is begun, then waited for. */
+  deepEqual(syncsSince(engine as Engine, before), { fsync: 1, range: 8 });
+  mount.cutPower();
+  deepEqual(
+    names.map((name) => readFileSync(join(mount.path, name), 'utf8')),
+    names,
   );
 });
 
@@ -130,7 +153,7 @@ test('replaceFileSync() with oneCommit asks nothing of the real world for a simu
   deepEqual(report.fallbacks, [{ what: 'one commit', reason: 'not proved for a simulated disk' }]);
 });
 
-test('replaceFile() with oneCommit leaves the old file when its bytes cannot be written', async (t) => {
+test('replaceFile() with oneCommit leaves the old file when the bytes fail', async (t) => {
   const engine = poolFor(t);
   const mount = engine && mountFor(t, 'ext4');
   if (mount === undefined) return;

@@ -1,9 +1,9 @@
 /**
- * Where the sync of a directory alone commits a file renamed into it: its bytes forced to the device
- * before (sync_file_range(2)), size, blocks and name in one commit of the journal.
+ * Where the sync of a directory alone commits a file renamed into it, whose bytes were forced to the
+ * device before (sync_file_range(2)): size, blocks and name in one commit of the journal.
  *
  * Only where that was tried by thousands of power cuts and follows from the kernel's code:
- * docs/decisions/0017-one-commit-where-it-is-proved.md. Anything not named here is a refusal.
+ * docs/decisions/0012-one-commit-where-it-is-proved.md. Anything not named here is a refusal.
  */
 import { linkInTable, machine, namesInTable, now, readTable } from '../platform.js';
 import { type Mount, mountOfDescriptor } from './mounts.js';
@@ -20,11 +20,11 @@ const OF_ANY_MOUNT =
 /* As /proc/fs/ext4/<device>/options and mountinfo have them. */
 const OF_EXT4 =
   'data=ordered data=journal data=writeback barrier delalloc nodelalloc dioread_lock ' +
-  'dioread_nolock auto_da_alloc noauto_da_alloc journal_checksum nojournal_checksum bsddf minixdf grpid nogrpid ' +
-  'block_validity noblock_validity discard nodiscard warn_on_error nowarn_on_error user_xattr ' +
-  'nouser_xattr acl noacl noquota quota usrquota grpquota prjquota i_version init_itable ' +
-  'noinit_itable prefetch_block_bitmaps no_prefetch_block_bitmaps mb_optimize_scan ' +
-  'data_err=abort data_err=ignore';
+  'dioread_nolock auto_da_alloc noauto_da_alloc journal_checksum nojournal_checksum bsddf ' +
+  'minixdf grpid nogrpid block_validity noblock_validity discard nodiscard warn_on_error ' +
+  'nowarn_on_error user_xattr nouser_xattr acl noacl noquota quota usrquota grpquota prjquota ' +
+  'i_version init_itable noinit_itable prefetch_block_bitmaps no_prefetch_block_bitmaps ' +
+  'mb_optimize_scan data_err=abort data_err=ignore';
 const OF_EXT4_WITH_VALUE =
   'resuid resgid errors commit min_batch_time max_batch_time stripe inode_readahead_blks ' +
   'init_itable max_dir_size_kb mb_optimize_scan sb';
