@@ -1,9 +1,9 @@
 /**
- * Where the sync of a directory alone commits a file renamed into it, whose bytes were forced to the
- * device before (sync_file_range(2)): size, blocks and name in one commit of the journal.
+ * Where the sync of a directory alone commits a file renamed into it, whose bytes were forced to
+ * the device before (sync_file_range(2)): size, blocks and name in one commit of the journal.
  *
  * Only where that was tried by thousands of power cuts and follows from the kernel's code:
- * docs/decisions/0012-one-commit-where-it-is-proved.md. Anything not named here is a refusal.
+ * docs/decisions/0013-one-commit-where-it-is-proved.md. Anything not named here is a refusal.
  */
 import { linkInTable, machine, namesInTable, now, readTable } from '../platform.js';
 import { type Mount, mountOfDescriptor } from './mounts.js';

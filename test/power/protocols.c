@@ -23,8 +23,8 @@
 enum { content_max = 1 << 22, aligned = 4096, meddlers = 3 };
 
 /* What is done to the temporary file, and what after the rename. */
-enum { none = 0, file_range = 1, file_fsync = 2, file_fdatasync = 3, file_direct = 4, file_dsync = 5 };
-enum { then_directory = 1, then_file = 2, then_all = 3 };
+enum { none, file_range, file_fsync, file_fdatasync, file_direct, file_dsync };
+enum { then_directory, then_file, then_all };
 
 static const struct protocol {
   const char *name;
