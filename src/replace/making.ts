@@ -81,8 +81,8 @@ const wholeFile =
 
 /**
  * Unless told not to. Before the rename the bytes have to be on the device, since anybody's sync
- * may commit the rename from then on. With one commit the size and the blocks get there together with
- * the name, by the sync of the directory, which empties the cache of the device first.
+ * may commit the rename from then on. With one commit the size and the blocks get there together
+ * with the name, by the sync of the directory, which empties the cache of the device first.
  */
 export function syncTasks(draft: Draft): Task[] {
   if (draft.settings.durable === false) return [];

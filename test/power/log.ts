@@ -96,7 +96,44 @@ export interface Choice {
   readonly kept: readonly boolean[];
 }
 
-/** Chooses among the epochs from the first mark to the last. */
+/** What is on the medium when an epoch begins: of what was written over, the last alone. */
+export class Medium {
+  readonly #epochs: readonly Epoch[];
+  readonly #first: readonly Write[];
+  #writes: Map<string, Write> = new Map();
+  #epoch = 0;
+
+  /** `first` is there before the first epoch. */
+  constructor(epochs: readonly Epoch[], first: readonly Write[]) {
+    this.#epochs = epochs;
+    this.#first = first;
+    this.#rewind();
+  }
+
+  /** In an order in which they can be written; cheap for epochs that go up. */
+  before(epoch: number): Iterable<Write> {
+    if (epoch < this.#epoch) this.#rewind();
+    while (this.#epoch < epoch) this.#put((this.#epochs[this.#epoch++] as Epoch).writes);
+    return this.#writes.values();
+  }
+
+  #rewind(): void {
+    this.#writes = new Map();
+    this.#epoch = 0;
+    this.#put(this.#first);
+  }
+
+  #put(writes: readonly Write[]): void {
+    for (const write of writes) {
+      const key = `${write.offset} ${write.length}`;
+      /* Last, since others may overlap it in part. */
+      this.#writes.delete(key);
+      this.#writes.set(key, write);
+    }
+  }
+}
+
+/** Chooses among the epochs from the first mark to the last; they go up. */
 export function choicesOf(epochs: readonly Epoch[], seed: number, count: number): Choice[] {
   const chance = chanceOf(seed);
   const isMarked = ({ marks }: Epoch): boolean => marks.length > 0;
@@ -109,5 +146,5 @@ export function choicesOf(epochs: readonly Epoch[], seed: number, count: number)
     const kept = keptBy(chance, (epochs[epoch] as Epoch).writes.length);
     chosen.set(`${epoch}:${kept.map(Number).join('')}`, { epoch, kept });
   }
-  return [...chosen.values()];
+  return [...chosen.values()].sort((a, b) => a.epoch - b.epoch);
 }

@@ -30,7 +30,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from '../support/child.js';
-import { type Choice, choicesOf, type Epoch, epochsOf, type Write } from './log.js';
+import { type Choice, choicesOf, type Epoch, epochsOf, Medium, type Write } from './log.js';
 import {
   compiled,
   type DiskKind,
@@ -112,7 +112,9 @@ export async function record(
     const mounter = new Talker(compiled('mounter'), []);
     programs.push(mounter);
     const log = await logged(kind, { home, mounter, programs }, workload, options);
-    return new Recording({ kind, home, mounter, sectors, options, epochs: epochsOf(log) });
+    const epochs = epochsOf(log);
+    const medium = new Medium(epochs, sectors);
+    return new Recording({ kind, home, mounter, options, epochs, medium });
   } catch (error) {
     for (const program of programs) await program.end();
     removeHome(home);
@@ -201,8 +203,7 @@ interface Recorded {
   readonly kind: DiskKind;
   readonly home: string;
   readonly mounter: Talker;
-  /** What mkfs wrote. */
-  readonly sectors: readonly Write[];
+  readonly medium: Medium;
   readonly options: RecordOptions;
   readonly epochs: readonly Epoch[];
 }
@@ -267,14 +268,13 @@ export class State {
   }
 
   #write(image: string): void {
-    const { kind, sectors, epochs } = this.#recorded;
+    const { kind, medium, epochs } = this.#recorded;
     const { epoch, kept } = this.#choice;
     rmSync(image, { force: true });
     const fd = openSync(image, 'wx', 0o600);
     try {
       ftruncateSync(fd, makers[kind].bytes);
-      for (const write of sectors) put(fd, write);
-      for (const { writes } of epochs.slice(0, epoch)) for (const write of writes) put(fd, write);
+      for (const write of medium.before(epoch)) put(fd, write);
       for (const [index, write] of (epochs[epoch] as Epoch).writes.entries()) {
         if (kept[index]) put(fd, write);
       }
