@@ -26,12 +26,12 @@ import {
   type BatchWriteOptions,
 } from './directory/batch.js';
 import {
-  beginScan,
-  countCall,
+  countSummary,
   type DirectoryCount,
-  findCall,
+  type FindOptions,
+  findSummary,
   type ListOptions,
-  listCall,
+  listSummary,
   makeDirectoryCall,
   moveFileCall,
   type NameEncoding,
@@ -39,7 +39,11 @@ import {
   removeFileCall,
   removeTreeCall,
   type ScanOptions,
+  type Summary,
   scanSettingsOf,
+  scanSource,
+  summed,
+  summedSync,
 } from './directory/calls.js';
 import type { DirectoryEntry } from './directory/found.js';
 import { Jail, kernelResolves, type Resolution } from './directory/jail.js';
@@ -54,12 +58,7 @@ import {
   type RemoveOptions,
 } from './directory/options.js';
 import type { RemoveFileReport, RemoveTreeReport } from './directory/remove.js';
-import {
-  type FindOptions,
-  Root,
-  type RootExplanation,
-  type StatOptions,
-} from './directory/root.js';
+import { Root, type RootExplanation, type StatOptions } from './directory/root.js';
 import { DirectoryScan, DirectoryScanSync, type ScanSource } from './directory/scans.js';
 import { Anywhere } from './directory/where.js';
 import { drive, driveSync, type Engine, engineOf, type Steps } from './engine.js';
@@ -213,7 +212,7 @@ export function listDirectory<E extends NameEncoding = 'utf8'>(
   path: PathLike,
   options: ListOptions<E> = {},
 ): Promise<NamesIn<E>> {
-  return later(options, (where) => listCall(where, path, options));
+  return laterSummed(options, (where) => listSummary(where, path, options));
 }
 
 /** As `listDirectory`, on the calling thread. Errors: as `listDirectory`. */
@@ -221,16 +220,22 @@ export function listDirectorySync<E extends NameEncoding = 'utf8'>(
   path: PathLike,
   options: ListOptions<E> = {},
 ): NamesIn<E> {
-  return now(options, (where) => listCall(where, path, options));
+  return summedSync(listSummary(anywhere(options), path, options));
 }
 
-function scanSource(path: PathLike, options: ScanOptions): ScanSource {
-  const engine = engineOf(options?.engine);
-  const settings = scanSettingsOf(options);
-  const place = placeOf(path).trimmed();
-  signalOf(options);
-  const begin = () => beginScan(new Anywhere(engine), place, settings);
-  return { engine, begin, signal: () => signalOf(options) };
+function anywhere(options: DirectoryOptions): Anywhere {
+  return new Anywhere(engineOf(options?.engine));
+}
+
+async function laterSummed<T>(
+  options: DirectoryOptions,
+  make: (where: Anywhere) => Summary<T>,
+): Promise<T> {
+  return summed(make(anywhere(options)));
+}
+
+function sourceOf(path: PathLike, options: ScanOptions): ScanSource {
+  return scanSource(anywhere(options), path, scanSettingsOf(options), options);
 }
 
 /**
@@ -244,12 +249,12 @@ function scanSource(path: PathLike, options: ScanOptions): ScanSource {
  * directory that is gone by the time it is read is no error.
  */
 export function scanDirectory(path: PathLike, options: ScanOptions = {}): DirectoryScan {
-  return new DirectoryScan(scanSource(path, options));
+  return new DirectoryScan(sourceOf(path, options));
 }
 
 /** As `scanDirectory`, on the calling thread. Errors: as `scanDirectory`. */
 export function scanDirectorySync(path: PathLike, options: ScanOptions = {}): DirectoryScanSync {
-  return new DirectoryScanSync(scanSource(path, options));
+  return new DirectoryScanSync(sourceOf(path, options));
 }
 
 /**
@@ -258,12 +263,12 @@ export function scanDirectorySync(path: PathLike, options: ScanOptions = {}): Di
  * Errors: as `scanDirectory`.
  */
 export function countDirectory(path: PathLike, options: ScanOptions = {}): Promise<DirectoryCount> {
-  return later(options, (where) => countCall(where, path, options));
+  return laterSummed(options, (where) => countSummary(where, path, options));
 }
 
 /** As `countDirectory`, on the calling thread. Errors: as `scanDirectory`. */
 export function countDirectorySync(path: PathLike, options: ScanOptions = {}): DirectoryCount {
-  return now(options, (where) => countCall(where, path, options));
+  return summedSync(countSummary(anywhere(options), path, options));
 }
 
 /**
@@ -281,7 +286,7 @@ export function findFiles(
   patterns: string | readonly string[],
   options: FindOptions = {},
 ): Promise<string[]> {
-  return later(options, (where) => findCall(where, path, patterns, options));
+  return laterSummed(options, (where) => findSummary(where, path, patterns, options));
 }
 
 /** As `findFiles`, on the calling thread. Errors: as `findFiles`. */
@@ -290,7 +295,7 @@ export function findFilesSync(
   patterns: string | readonly string[],
   options: FindOptions = {},
 ): string[] {
-  return now(options, (where) => findCall(where, path, patterns, options));
+  return summedSync(findSummary(anywhere(options), path, patterns, options));
 }
 
 /* ---------------------------------------------------------------------------------------- roots */

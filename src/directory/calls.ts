@@ -2,8 +2,9 @@
 
 import type { Steps } from '../engine.js';
 import { type IoError, invalidType, invalidValue, trueOrFalse } from '../errors.js';
+import { signalOf } from '../file.js';
 import { letGo, looking, refused } from '../held.js';
-import type { FileKind, FileStat, PathLike, Place } from '../platform.js';
+import type { FileKind, FileStat, PathLike } from '../platform.js';
 import { Dues, durably } from './dues.js';
 import type { DirectoryEntry, Wanted } from './found.js';
 import { Glob } from './glob.js';
@@ -26,6 +27,7 @@ import {
   removeTreeSteps,
 } from './remove.js';
 import { Scanner, type ScanSettings } from './scan.js';
+import { forEachBatch, forEachBatchSync, type ScanSource } from './scans.js';
 import type { Where } from './where.js';
 
 const MAKE = 'make the directory';
@@ -196,56 +198,52 @@ export function scanSettingsOf(options: ScanOptions): ScanSettings {
   };
 }
 
-/** Holds the directory of a scan. Errors: `IoError`. */
-export function* beginScan(where: Where, place: Place, settings: ScanSettings): Steps<Scanner> {
-  const held = yield* where.directory(place, 'all', SCAN);
-  return new Scanner(where.engine, held, place, settings);
-}
-
-/** Steps through a whole scan, and lets everything go however it ends. */
-export function* scanned(
+/** How a scan begins. Errors: `TypeError` for the path. */
+export function scanSource(
   where: Where,
   path: PathLike,
   settings: ScanSettings,
-  each: (entries: readonly DirectoryEntry[]) => void,
-): Steps<void> {
+  options: DirectoryOptions,
+): ScanSource {
+  const { engine } = where;
   const place = where.place(path, 'path', SCAN);
-  const scanner = yield* beginScan(where, place, settings);
-  try {
-    for (;;) {
-      const entries = yield* scanner.next();
-      if (entries === undefined) return;
-      each(entries);
-    }
-  } finally {
-    yield* scanner.close();
-  }
+  signalOf(options);
+  const begin = function* (): Steps<Scanner> {
+    const held = yield* where.directory(place, 'all', SCAN);
+    return new Scanner(engine, held, place, settings);
+  };
+  return { engine, begin, signal: () => signalOf(options) };
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+/** What is made of a scan: each batch is told, then the result asked for. */
+export interface Summary<T> {
+  readonly source: ScanSource;
+  readonly each: (entries: readonly DirectoryEntry[]) => void;
+  readonly result: () => T;
 }
 
-export function* listCall<E extends NameEncoding>(
+export function listSummary<E extends NameEncoding>(
   where: Where,
   path: PathLike,
   options: ListOptions<E>,
-): Steps<NamesIn<E>> {
+): Summary<NamesIn<E>> {
   checkDirectoryOptions(options);
   const encoding: unknown = options.encoding ?? 'utf8';
   if (encoding !== 'utf8' && encoding !== 'buffer') {
     throw invalidValue('options.encoding', "'utf8' or 'buffer'", encoding);
   }
-  const settings = scanSettingsOf({});
   const found: DirectoryEntry[] = [];
-  yield* scanned(where, path, settings, (entries) => {
+  const each = (entries: readonly DirectoryEntry[]): void => {
     for (const entry of entries) found.push(entry);
-  });
-  const names =
-    encoding === 'utf8'
-      ? found.map(({ name }) => name).sort(compare)
+  };
+  const result = (): NamesIn<E> => {
+    const isText = encoding === 'utf8';
+    const names = isText
+      ? found.map(({ name }) => name).sort()
       : found.map(nameBytes).sort(Buffer.compare);
-  return names as NamesIn<E>;
+    return names as NamesIn<E>;
+  };
+  return { source: scanSource(where, path, scanSettingsOf({}), options), each, result };
 }
 
 function nameBytes({ name, bytes }: DirectoryEntry): Uint8Array {
@@ -253,32 +251,34 @@ function nameBytes({ name, bytes }: DirectoryEntry): Uint8Array {
   return bytes.subarray(bytes.lastIndexOf(0x2f) + 1);
 }
 
-export function* findCall(
+export type FindOptions = Omit<ScanOptions, 'match' | 'recursive'>;
+
+export function findSummary(
   where: Where,
   path: PathLike,
   patterns: string | readonly string[],
-  options: Omit<ScanOptions, 'match' | 'recursive'>,
-): Steps<string[]> {
+  options: FindOptions,
+): Summary<string[]> {
   checkDirectoryOptions(options);
   const dotfiles = trueOrFalse(options.dotfiles, 'options.dotfiles');
   const match = new Glob(patterns, 'patterns', { dotfiles });
   const kinds = options.kinds ?? ['file'];
   const settings = { ...scanSettingsOf({ ...options, kinds, recursive: true }), match };
   const found: string[] = [];
-  yield* scanned(where, path, settings, (entries) => {
-    for (const entry of entries) found.push(entry.path);
-  });
-  return found.sort(compare);
+  const each = (entries: readonly DirectoryEntry[]): void => {
+    for (const { path: one } of entries) found.push(one);
+  };
+  return { source: scanSource(where, path, settings, options), each, result: () => found.sort() };
 }
 
-export function* countCall(
+export function countSummary(
   where: Where,
   path: PathLike,
   options: ScanOptions,
-): Steps<DirectoryCount> {
+): Summary<DirectoryCount> {
   const settings = scanSettingsOf(options);
   const count = { files: 0, directories: 0, symlinks: 0, others: 0, total: 0 };
-  yield* scanned(where, path, settings, (entries) => {
+  const each = (entries: readonly DirectoryEntry[]): void => {
     count.total += entries.length;
     for (const { kind } of entries) {
       if (kind === 'file') count.files++;
@@ -286,6 +286,18 @@ export function* countCall(
       else if (kind === 'symlink') count.symlinks++;
       else count.others++;
     }
-  });
-  return count;
+  };
+  return { source: scanSource(where, path, settings, options), each, result: () => count };
+}
+
+/** Makes a summary. */
+export async function summed<T>({ source, each, result }: Summary<T>): Promise<T> {
+  await forEachBatch(source, each);
+  return result();
+}
+
+/** As `summed`, on the calling thread. */
+export function summedSync<T>({ source, each, result }: Summary<T>): T {
+  forEachBatchSync(source, each);
+  return result();
 }

@@ -21,12 +21,12 @@ import {
   replacePlaceSync,
 } from '../replace.js';
 import {
-  beginScan,
-  countCall,
+  countSummary,
   type DirectoryCount,
-  findCall,
+  type FindOptions,
+  findSummary,
   type ListOptions,
-  listCall,
+  listSummary,
   makeDirectoryCall,
   moveFileCall,
   type NameEncoding,
@@ -34,8 +34,12 @@ import {
   removeFileCall,
   removeTreeCall,
   type ScanOptions,
+  type Summary,
   scanSettingsOf,
+  scanSource,
   statCall,
+  summed,
+  summedSync,
 } from './calls.js';
 import type { Jail, Resolution } from './jail.js';
 import type { MakeDirectoryReport } from './make.js';
@@ -233,7 +237,7 @@ export class Root {
     path: PathLike = '.',
     options: Inside<ListOptions<E>> = {},
   ): Promise<NamesIn<E>> {
-    return this.#later(options, () => listCall<E>(this.#jail, path, options));
+    return this.#laterSummed(() => listSummary<E>(this.#jail, path, options));
   }
 
   /** As `listDirectory`, on the calling thread. Errors: as `listDirectory`. */
@@ -241,7 +245,7 @@ export class Root {
     path: PathLike = '.',
     options: Inside<ListOptions<E>> = {},
   ): NamesIn<E> {
-    return this.#now(() => listCall<E>(this.#jail, path, options));
+    return this.#nowSummed(() => listSummary<E>(this.#jail, path, options));
   }
 
   /** As `scanDirectory`, inside; the root by default. Errors: as there, and kind `escape`. */
@@ -256,12 +260,12 @@ export class Root {
 
   /** As `countDirectory`, inside; the root by default. Errors: as there, and kind `escape`. */
   countDirectory(path: PathLike = '.', options: Inside<ScanOptions> = {}): Promise<DirectoryCount> {
-    return this.#later(options, () => countCall(this.#jail, path, options));
+    return this.#laterSummed(() => countSummary(this.#jail, path, options));
   }
 
   /** As `countDirectory`, on the calling thread. Errors: as `countDirectory`. */
   countDirectorySync(path: PathLike = '.', options: Inside<ScanOptions> = {}): DirectoryCount {
-    return this.#now(() => countCall(this.#jail, path, options));
+    return this.#nowSummed(() => countSummary(this.#jail, path, options));
   }
 
   /** As `findFiles`, inside. Errors: as there, and kind `escape`. */
@@ -270,7 +274,7 @@ export class Root {
     patterns: string | readonly string[],
     options: Inside<FindOptions> = {},
   ): Promise<string[]> {
-    return this.#later(options, () => findCall(this.#jail, path, patterns, options));
+    return this.#laterSummed(() => findSummary(this.#jail, path, patterns, options));
   }
 
   /** As `findFiles`, on the calling thread. Errors: as `findFiles`. */
@@ -279,7 +283,7 @@ export class Root {
     patterns: string | readonly string[],
     options: Inside<FindOptions> = {},
   ): string[] {
-    return this.#now(() => findCall(this.#jail, path, patterns, options));
+    return this.#nowSummed(() => findSummary(this.#jail, path, patterns, options));
   }
 
   /** Lets the root go after what is under way; again is the same promise. Errors: none. */
@@ -346,14 +350,28 @@ export class Root {
     return driveSync(this.#engine, steps());
   }
 
+  async #laterSummed<T>(make: () => Summary<T>): Promise<T> {
+    this.#check();
+    this.#underWay++;
+    try {
+      return await summed(make());
+    } finally {
+      this.#onEnd();
+    }
+  }
+
+  #nowSummed<T>(make: () => Summary<T>): T {
+    this.#check();
+    return summedSync(make());
+  }
+
   #scanSource(path: PathLike, options: Inside<ScanOptions>): ScanSource {
-    const settings = scanSettingsOf(options);
-    const place = this.#jail.place(path, 'path', 'scan the directory');
+    const source = scanSource(this.#jail, path, scanSettingsOf(options), options);
     const begin = () => {
       this.#check();
-      return beginScan(this.#jail, place, settings);
+      return source.begin();
     };
-    return { engine: this.#engine, begin, signal: () => signalOf(options) };
+    return { ...source, begin };
   }
 
   *#target(path: PathLike, options: Inside<ReplaceOptions>): Steps<Spot> {
@@ -375,5 +393,3 @@ export class Root {
     }
   }
 }
-
-export type FindOptions = Omit<ScanOptions, 'match' | 'recursive'>;

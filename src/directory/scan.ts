@@ -63,6 +63,7 @@ export class Scanner {
   #done: number[] = [];
   /* Larger than what two reads take. */
   readonly #unfinished: Reading[] = [];
+  /* What no read is under way into. */
   readonly #memory: Uint8Array[] = [];
   #isKernel: boolean | undefined;
 
@@ -75,17 +76,23 @@ export class Scanner {
     if (root.fd >= 0) this.#open.add(root.fd);
   }
 
-  /** The next entries; `undefined` at the end, when nothing is open any more. Errors: `IoError`. */
+  /** Whether `next` has something to read now; what it finds may be more. */
+  get hasWork(): boolean {
+    return this.#unfinished.length > 0 || this.#finds.pending.length > 0;
+  }
+
+  /**
+   * The next entries; `undefined` where there is nothing to read now. Several may be under way at a
+   * time. Errors: `IoError`.
+   */
   *next(): Steps<DirectoryEntry[] | undefined> {
     this.#isKernel ??= (yield* kernelResolves(this.#engine)) === true;
-    const { pending } = this.#finds;
-    while (this.#unfinished.length > 0 || pending.length > 0) {
+    while (this.hasWork) {
       const reading = this.#unfinished.pop();
       if (reading === undefined) yield* this.#readNext();
       else yield* this.#goOn(reading);
       if (this.#finds.entries.length > 0) return this.#finds.take();
     }
-    yield* this.close();
     return undefined;
   }
 
@@ -103,7 +110,7 @@ export class Scanner {
     const { pending } = this.#finds;
     const readings: Reading[] = [];
     while (pending.length > 0 && readings.length < DIRECTORIES_MAX) {
-      const begun = yield* this.#begin(pending.pop() as Pending, readings.length);
+      const begun = yield* this.#begin(pending.pop() as Pending);
       if (begun !== undefined) readings.push(begun);
     }
     const done = this.#done;
@@ -117,15 +124,22 @@ export class Scanner {
       for (const fd of done) this.#open.delete(fd);
       for (const { open } of readings) if (open && open.result >= 0) this.#open.add(open.result);
     }
-    for (const one of readings) yield* this.#take(one);
+    for (const one of readings) {
+      yield* this.#take(one);
+      for (const read of one.reads) this.#giveBack(read);
+    }
   }
 
-  #room(index: number, bytes: number): Uint8Array {
-    this.#memory[index] ??= new Uint8Array(bytes);
-    return this.#memory[index] as Uint8Array;
+  #room(bytes: number): Uint8Array {
+    if (bytes < READ_BYTES) return new Uint8Array(bytes);
+    return this.#memory.pop() ?? new Uint8Array(bytes);
   }
 
-  *#begin(directory: Pending, index: number): Steps<Reading | undefined> {
+  #giveBack({ out }: Operation): void {
+    if (out !== undefined && out.byteLength === READ_BYTES) this.#memory.push(out);
+  }
+
+  *#begin(directory: Pending): Steps<Reading | undefined> {
     const { raw } = directory;
     const isRoot = raw === '' || !canHold(this.#engine);
     const open = isRoot ? undefined : this.#opening(raw);
@@ -140,8 +154,8 @@ export class Scanner {
     }
     const place = raw === '' ? this.#root.place : entryIn(this.#root, raw);
     const held = { fd, place };
-    const first = reading(held, this.#room(2 * index, READ_BYTES));
-    const second = reading(held, this.#room(2 * index + 1, LAST_READ_BYTES));
+    const first = reading(held, this.#room(READ_BYTES));
+    const second = reading(held, this.#room(LAST_READ_BYTES));
     /* node:fs answers all at once, and would again. */
     const isOnce = this.#engine.capabilities['native-calls'] !== true;
     return { directory, held, open, reads: isOnce ? [first] : [first, second] };
@@ -212,13 +226,14 @@ export class Scanner {
   }
 
   *#goOn(one: Reading): Steps<void> {
-    const read = reading(one.held, this.#room(0, READ_BYTES));
+    const read = reading(one.held, this.#room(READ_BYTES));
     yield read;
     const names = read.result < 0 ? undefined : new Names(read);
     if (names === undefined || names.isWhole) this.#finish(one.held);
     else this.#unfinished.push(one);
     if (names === undefined) this.#tell(read, one.directory);
     else yield* this.#collect(one.directory, one.held, names);
+    this.#giveBack(read);
   }
 
   #finish({ fd }: Held): void {

@@ -67,14 +67,37 @@ export class DirectoryScanSync implements Iterable<DirectoryEntry> {
   }
 }
 
-const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
+/** Steps through a whole scan, batch by batch. */
+export async function forEachBatch(
+  source: ScanSource,
+  each: (entries: readonly DirectoryEntry[]) => void,
+): Promise<void> {
+  for await (const entries of new Batches(source)) each(entries);
+}
 
-/** Reads one batch ahead: the next one is on its way while this one is worked on. */
+/** As `forEachBatch`, on the calling thread. */
+export function forEachBatchSync(
+  source: ScanSource,
+  each: (entries: readonly DirectoryEntry[]) => void,
+): void {
+  for (const entries of new DirectoryScanSync(source).batches()) each(entries);
+}
+
+const END: IteratorReturnResult<undefined> = { done: true, value: undefined };
+/* Reads under way at a time, and batches waiting to be asked for. */
+const LANES = 3;
+
+type Result = IteratorResult<DirectoryEntry[], undefined>;
+
+/** Reads ahead: the next batches are on their way while this one is worked on. */
 class Batches implements AsyncIterableIterator<DirectoryEntry[]> {
   readonly #source: ScanSource;
+  readonly #ready: DirectoryEntry[][] = [];
   #signal: Interrupt | undefined;
   #scanner: Scanner | undefined;
-  #ahead: Promise<DirectoryEntry[] | undefined> | undefined;
+  #running = 0;
+  #failure: { readonly error: unknown } | undefined;
+  #wake: (() => void) | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #isDone = false;
 
@@ -86,56 +109,80 @@ class Batches implements AsyncIterableIterator<DirectoryEntry[]> {
     return this;
   }
 
-  next(): Promise<IteratorResult<DirectoryEntry[], undefined>> {
+  next(): Promise<Result> {
     return this.#inTurn(() => this.#advance());
   }
 
-  return(): Promise<IteratorResult<DirectoryEntry[], undefined>> {
+  return(): Promise<Result> {
     return this.#inTurn(async () => {
       await this.#end();
       return END;
     });
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+  #inTurn(work: () => Promise<Result>): Promise<Result> {
     const mine = this.#turn.then(work);
     this.#turn = mine.catch(() => undefined);
     return mine;
   }
 
-  async #advance(): Promise<IteratorResult<DirectoryEntry[], undefined>> {
+  async #advance(): Promise<Result> {
     if (this.#isDone) return END;
-    const ahead = this.#ahead ?? this.#read();
-    this.#ahead = undefined;
     try {
-      const entries = await ahead;
-      if (entries === undefined) {
-        this.#isDone = true;
-        return END;
+      this.#scanner ??= await this.#begin();
+      for (;;) {
+        this.#pump(this.#scanner);
+        const value = this.#ready.shift();
+        if (value !== undefined) return { done: false, value };
+        if (this.#failure !== undefined) throw this.#failure.error;
+        if (this.#running === 0) break;
+        await this.#change();
       }
-      this.#ahead = this.#read();
-      /* Whoever asks for the next batch is told; who does not, has no use for it. */
-      this.#ahead.catch(() => undefined);
-      return { done: false, value: entries };
+      await this.#end();
+      return END;
     } catch (error) {
       await this.#end();
       throw error;
     }
   }
 
-  async #read(): Promise<DirectoryEntry[] | undefined> {
+  #begin(): Promise<Scanner> {
     const { engine, begin, signal } = this.#source;
-    if (this.#scanner === undefined) {
-      this.#signal = signal();
-      this.#scanner = await drive(engine, begin(), this.#signal);
+    this.#signal = signal();
+    return drive(engine, begin(), this.#signal);
+  }
+
+  #pump(scanner: Scanner): void {
+    const isFull = (): boolean => this.#running + this.#ready.length >= LANES;
+    while (this.#failure === undefined && !this.#isDone && scanner.hasWork && !isFull()) {
+      this.#running++;
+      drive(this.#source.engine, scanner.next(), this.#signal).then(
+        (entries) => this.#take(scanner, entries),
+        (error: unknown) => {
+          this.#failure ??= { error };
+          this.#take(scanner, undefined);
+        },
+      );
     }
-    return drive(engine, this.#scanner.next(), this.#signal);
+  }
+
+  #take(scanner: Scanner, entries: DirectoryEntry[] | undefined): void {
+    this.#running--;
+    if (entries !== undefined) this.#ready.push(entries);
+    this.#pump(scanner);
+    this.#wake?.();
+  }
+
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   async #end(): Promise<void> {
     this.#isDone = true;
-    await this.#ahead?.catch(() => undefined);
-    this.#ahead = undefined;
+    while (this.#running > 0) await this.#change();
+    this.#ready.length = 0;
     if (this.#scanner !== undefined) await drive(this.#source.engine, this.#scanner.close());
   }
 }
