@@ -24,7 +24,7 @@ import {
   copySettingsOf,
   type Reflink,
 } from './copy/options.js';
-import { run, runSync } from './copy/run.js';
+import { run, treeSteps } from './copy/run.js';
 import { type CopyReport, copySteps, type Route } from './copy/single.js';
 import { CopyTreeError, Tree } from './copy/tree.js';
 import {
@@ -34,7 +34,7 @@ import {
   type TreeEntry,
   treeSettingsOf,
 } from './copy/tree-options.js';
-import { drive, driveSync, engineOf } from './engine.js';
+import { drive, driveSync, type Engine, engineOf, type Steps } from './engine.js';
 import { type PathLike, signalOf } from './file.js';
 import { Place, placeOf } from './platform.js';
 import { inTurn } from './replace.js';
@@ -150,5 +150,15 @@ export function copyTreeSync(
   target: PathLike,
   options: CopyTreeOptions = {},
 ): CopyTreeReport {
-  return runSync(treeOf(source, target, options));
+  const tree = treeOf(source, target, options);
+  return driveSync(tree.engine, treeSteps(tree));
+}
+
+/** The steps of `copyTreeSync`, between places. Errors: as there. */
+export function copyTreeSteps(
+  engine: Engine,
+  route: Route,
+  options: CopyTreeOptions,
+): Steps<CopyTreeReport> {
+  return treeSteps(new Tree(engine, route, treeSettingsOf(options)));
 }

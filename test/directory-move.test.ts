@@ -74,7 +74,7 @@ onAllDoors('moveFile() with replace: false leaves what stands', async (t, doors)
  * rename(2) of two names of one file does nothing and answers 0: the old name stays, and a move that
  * trusts it has not moved. mv(1) removes the old name then.
  */
-onAllDoors('moveFile() over another name of the same file removes the old name', async (t, doors) => {
+onAllDoors('moveFile() over another name of the file removes the old one', async (t, doors) => {
   const home = scratch(t);
   const [source, target] = [join(home, 'source'), join(home, 'target')];
   writeFileSync(source, 'content');
@@ -106,7 +106,7 @@ onAllDoors('moveFile() refuses what cannot be', async (t, doors) => {
 });
 
 for (const word of engineWords) {
-  test(`moveFile() syncs both directories after the rename, the target's first (${word})`, async (t) => {
+  test(`moveFile() syncs both directories, the target's first (${word})`, async (t) => {
     const home = scratch(t);
     mkdirSync(join(home, 'there'));
     for (const name of ['one', 'two', 'three']) writeFileSync(join(home, name), '');

@@ -1,5 +1,5 @@
 /** The two ways to drive a tree: one thing after the other, or several at the same time. */
-import { drive, driveSync, type Interrupt } from '../engine.js';
+import { drive, type Interrupt, type Steps } from '../engine.js';
 import { invalidType } from '../errors.js';
 import type { Entry } from './entries.js';
 import { entryOf, type Found, type Job, type Tree } from './tree.js';
@@ -10,9 +10,8 @@ function isAdmitted(answer: unknown): boolean {
   throw invalidType('options.filter()', 'true or false', answer);
 }
 
-/** Copies a tree on the calling thread. */
-export function runSync(tree: Tree): CopyTreeReport {
-  const { engine } = tree;
+/** Copies a tree, one thing after the other; the filter has to answer at once. */
+export function* treeSteps(tree: Tree): Steps<CopyTreeReport> {
   const { filter } = tree.settings;
   const admit = (found: Found): void => {
     const { folder, entries } = found;
@@ -21,15 +20,15 @@ export function runSync(tree: Tree): CopyTreeReport {
     tree.admit(found, admitted);
   };
   try {
-    admit(driveSync(engine, tree.begin()));
+    admit(yield* tree.begin());
     for (let job = tree.next(); job !== undefined; job = tree.next()) {
-      const found = driveSync(engine, tree.steps(job));
+      const found = yield* tree.steps(job);
       if (found !== undefined) admit(found);
       tree.done(job);
     }
-    return driveSync(engine, tree.finish());
+    return yield* tree.finish();
   } catch (error) {
-    driveSync(engine, tree.abandon());
+    yield* tree.abandon();
     throw tree.told(error);
   }
 }

@@ -72,6 +72,15 @@ export class Dues {
     yield* letGo(...spare);
   }
 
+  /** Syncs a directory now, where that is owed, and goes on holding it. Errors: `IoError`. */
+  *sync(held: Held, action: string): Steps<void> {
+    if (!this.#isDurable || held.fd < 0) return;
+    const sync = syncing(held);
+    yield sync;
+    const error = sync.result < 0 ? this.#refused(sync, action, held.place.path) : undefined;
+    if (error !== undefined) throw error;
+  }
+
   /** Syncs and lets go. Errors: `IoError`, the first; all of them have been tried by then. */
   *settle(action: string): Steps<void> {
     yield* this.trim();

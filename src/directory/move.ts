@@ -1,22 +1,26 @@
 /** Giving a file or a directory another name, in the same directory or in another one. */
 
-import { copySettingsOf, copySteps } from '../copy.js';
+import { copySettingsOf, copySteps, copyTreeSteps } from '../copy.js';
 import type { Engine, Steps } from '../engine.js';
 import { IoError } from '../errors.js';
-import { groupSteps, identityOf, looking, refused } from '../held.js';
+import { groupSteps, identityOf, looking, nameIn, refused } from '../held.js';
 import {
   Code,
   errnoOf,
+  type FileKind,
   type FileStat,
   Operation,
   type Place,
   RENAME_NOREPLACE,
 } from '../platform.js';
+import { temporaryName } from '../replace.js';
 import type { Dues, Fallback } from './dues.js';
 import type { MoveSettings } from './options.js';
+import { directorySteps } from './remove.js';
 import { checkNamed, type Spot, type Where } from './where.js';
 
 const ACTION = 'move the file';
+const LINK_BYTES = 4097;
 
 export interface MoveReport {
   readonly path: string;
@@ -59,16 +63,18 @@ export function* moveSteps(
   const here = yield* dues.add(source.parent);
   checkNamed(source, places.source, ACTION);
   const ends = { source, target, isOneDirectory: here === there };
-  return yield* new Move(where.engine, ends, settings).steps();
+  return yield* new Move(where.engine, ends, settings, dues).steps();
 }
 
 class Move {
   readonly #engine: Engine;
+  readonly #dues: Dues;
   readonly #ends: Ends;
   readonly #settings: MoveSettings;
 
-  constructor(engine: Engine, ends: Ends, settings: MoveSettings) {
+  constructor(engine: Engine, ends: Ends, settings: MoveSettings, dues: Dues) {
     this.#engine = engine;
+    this.#dues = dues;
     this.#ends = ends;
     this.#settings = settings;
   }
@@ -112,12 +118,33 @@ class Move {
   }
 
   /*
-   * To another file system: first a copy that survives, then the old name goes, and only while it
-   * is still the file that was copied. In between there are two; never none.
+   * To another file system: first a copy that survives, then the old name goes. In between there
+   * are two; never none.
    */
   *#across(rename: Operation, old: Operation, replaced: boolean): Steps<Moved> {
+    const { kind } = old.stat as FileStat;
+    if (kind === 'file') return yield* this.#fileAcross(old, replaced);
+    if (kind !== 'symlink' && kind !== 'directory') throw this.#refused(rename, 'rename');
     const { source, target } = this.#ends;
-    if (old.stat?.kind !== 'file') throw this.#refused(rename, 'rename');
+    const place = nameIn(target.parent, temporaryName(this.#engine));
+    const made: Spot = { parent: target.parent, place, base: place.base };
+    try {
+      if (kind === 'symlink') yield* this.#copyLink(place);
+      else yield* this.#copyTree(place);
+      yield* this.#name(made);
+    } catch (error) {
+      yield* this.#discard(made, kind);
+      throw error;
+    }
+    yield* this.#dues.sync(target.parent, ACTION);
+    if (kind === 'symlink') return yield* this.#removeSource('copy', replaced);
+    yield* directorySteps(this.#engine, source);
+    return { method: 'copy', replaced };
+  }
+
+  /* The old name goes only while it is still the file that was copied. */
+  *#fileAcross(old: Operation, replaced: boolean): Steps<Moved> {
+    const { source, target } = this.#ends;
     const { isDurable, replaces } = this.#settings;
     const settings = copySettingsOf({
       durable: isDurable ? 'full' : false,
@@ -130,11 +157,50 @@ class Move {
     const look = looking(source.place);
     look.mustRun = true;
     yield look;
-    if (look.result < 0 || !isUnchanged(old.stat, look.stat)) {
+    if (look.result < 0 || !isUnchanged(old.stat as FileStat, look.stat)) {
       const words = 'the old file has changed since it was copied, and is left';
       throw new IoError({ ...this.#fields, code: 'EBUSY', step: 'remove the old name', words });
     }
     return yield* this.#removeSource('copy', replaced);
+  }
+
+  *#copyLink(target: Place): Steps<void> {
+    const read = new Operation(Code.ReadLink);
+    read.place = this.#ends.source.place;
+    read.out = new Uint8Array(LINK_BYTES);
+    yield read;
+    if (read.result < 0) throw this.#refused(read, 'read the link');
+    const make = new Operation(Code.MakeLink);
+    make.place = target;
+    make.payload = new Uint8Array([...read.out.subarray(0, read.result), 0]);
+    yield make;
+    if (make.result < 0) throw this.#refused(make, 'make the link');
+  }
+
+  *#copyTree(target: Place): Steps<void> {
+    const durable = this.#settings.isDurable ? 'full' : false;
+    const route = { source: this.#ends.source.place, target };
+    yield* copyTreeSteps(this.#engine, route, { durable, keepTimes: true, replace: false });
+  }
+
+  *#name({ place }: Spot): Steps<void> {
+    const rename = this.#naming(Code.Rename, this.#settings.replaces ? 0 : RENAME_NOREPLACE);
+    rename.place = place;
+    yield rename;
+    if (rename.result < 0) throw this.#refused(rename, 'rename');
+  }
+
+  /* The first error is the one to tell. */
+  *#discard(made: Spot, kind: FileKind): Steps<void> {
+    const unlink = new Operation(Code.Unlink);
+    unlink.place = made.place;
+    unlink.mustRun = true;
+    if (kind === 'symlink') yield unlink;
+    else {
+      try {
+        yield* directorySteps(this.#engine, made);
+      } catch {}
+    }
   }
 
   *#removeSource(method: 'link' | 'unlink' | 'copy', replaced: boolean): Steps<Moved> {

@@ -10,8 +10,10 @@ import {
   type Held,
   holding,
   identityOf,
+  isRefusal,
   letGo,
   looking,
+  type Names,
   rawOf,
   readSteps,
   refused,
@@ -94,7 +96,7 @@ export function* removeTreeSteps(
   const stat = looking(spot.place);
   yield stat;
   if (stat.result >= 0 && stat.stat?.kind === 'directory') {
-    return yield* new Removal(where.engine, spot).steps();
+    return yield* directorySteps(where.engine, spot);
   }
   const unlink = stat.result < 0 ? stat : unlinking(spot.place);
   if (unlink !== stat) yield unlink;
@@ -103,6 +105,11 @@ export function* removeTreeSteps(
   if (isGone && !mustExist) return { files: 0, directories: 0 };
   const step = unlink === stat ? 'inspect' : 'unlink';
   throw refused(unlink, { action: REMOVE_TREE, step, path: spot.place.path });
+}
+
+/** Removes a directory with all that is in it. Errors: `IoError`. */
+export function directorySteps(engine: Engine, spot: Spot): Steps<Removed> {
+  return new Removal(engine, spot).steps();
 }
 
 /* Directories held at once; of a deeper tree the upper ones are found again through `..`. */
@@ -181,7 +188,8 @@ class Removal {
     frame.rounds++;
     const held = this.#heldOf(frame);
     for (let isWhole = false; !isWhole; ) {
-      const read = yield* readSteps(held, REMOVE_TREE);
+      const read = yield* this.#read(held);
+      if (read === undefined) return;
       isWhole = read.isWhole;
       const others: string[] = [];
       for (const [index, name] of read.names.entries()) {
@@ -190,6 +198,16 @@ class Removal {
       }
       const unlinks = others.map((name) => unlinking(entryIn(held, name)));
       yield* this.#unlinkAll(unlinks, others, frame);
+    }
+  }
+
+  /* getdents64(2) of a directory that somebody else has removed is ENOENT. */
+  *#read(held: Held): Steps<Names | undefined> {
+    try {
+      return yield* readSteps(held, REMOVE_TREE);
+    } catch (error) {
+      if (isRefusal(error, 'ENOENT')) return undefined;
+      throw error;
     }
   }
 
@@ -226,7 +244,10 @@ class Removal {
     this.#frames.pop();
     yield* letGo(this.#heldOf(frame));
     if (remove.result >= 0) this.#directories++;
-    else if (remove.result !== errnoOf('ENOENT')) throw this.#refused(remove, 'remove');
+    else if (remove.result === errnoOf('ENOTDIR')) {
+      /* Swapped for a link by now: the link goes. */
+      yield* this.#unlinkAll([unlinking(name)], [frame.name], undefined);
+    } else if (remove.result !== errnoOf('ENOENT')) throw this.#refused(remove, 'remove');
   }
 
   /* Where every read answers all there is (node:fs), there is nothing to go back to. */

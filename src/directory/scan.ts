@@ -115,13 +115,14 @@ export class Scanner {
     }
     const done = this.#done;
     this.#done = [];
+    /* Before they are closed: another read may be given the same numbers then. */
+    for (const fd of done) this.#open.delete(fd);
     const groups = readings.map(({ open, reads }) =>
       open === undefined ? reads : [open, ...reads],
     );
     try {
       yield* groupSteps([...done.map((fd) => [closing(fd)]), ...groups]);
     } finally {
-      for (const fd of done) this.#open.delete(fd);
       for (const { open } of readings) if (open && open.result >= 0) this.#open.add(open.result);
     }
     for (const one of readings) {
