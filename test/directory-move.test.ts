@@ -71,8 +71,8 @@ onAllDoors('moveFile() with replace: false leaves what stands', async (t, doors)
 });
 
 /*
- * rename(2) of two names of one file does nothing and answers 0: the old name stays, and a move that
- * trusts it has not moved. mv(1) removes the old name then.
+ * rename(2) of two names of one file does nothing and answers 0: the old name stays, and who trusts
+ * it has not moved. mv(1) removes the old name then.
  */
 onAllDoors('moveFile() over another name of the file removes the old one', async (t, doors) => {
   const home = scratch(t);
