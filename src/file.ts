@@ -26,6 +26,7 @@ import {
 import {
   acquireSteps,
   type Identity,
+  identityOf,
   type LockHome,
   type LockParts,
   lockCall,
@@ -114,6 +115,7 @@ export {
   callSteps,
   closing,
   heldSequence,
+  identityOf,
   Latch,
   Lock,
   LockHeldError,

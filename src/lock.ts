@@ -98,8 +98,7 @@ interface Run {
 
 const runs = new Map<string, Run>();
 
-function runOf({ device, inode }: Identity): Run {
-  const key = `${device}:${inode}`;
+function runOf({ word: key }: Identity): Run {
   const known = runs.get(key);
   if (known !== undefined) return known;
   if (runs.size >= RUNS_REMEMBERED_MAX) runs.clear();

@@ -10,9 +10,11 @@ import {
   Code,
   codeName,
   errnoOf,
+  type FileStat,
   LOCK_EXCLUSIVE_NOW,
   LOCK_NONE,
   LOCK_SHARED_NOW,
+  locksHere,
   Operation,
   RangeLock,
   refusal,
@@ -27,7 +29,16 @@ import { EVERYTHING, type LockPrimitive, type Wish } from './wish.js';
 export interface Identity {
   readonly device: bigint;
   readonly inode: bigint;
+  /** Both as one word. */
+  readonly word: string;
   readonly isHere: boolean;
+}
+
+/** What stat and the type of the volume told, as an identity. */
+export function identityOf(stat: FileStat, volumeType: number): Identity {
+  const { device, inode } = stat;
+  const isHere = volumeType >= 0 && locksHere(volumeType);
+  return { device, inode, word: `${device}:${inode}`, isHere };
 }
 
 /** The open file that locks are taken on. */
@@ -78,10 +89,6 @@ export function lockCall(
   return lock;
 }
 
-function typeOf(exclusive: boolean): 'Shared' | 'Exclusive' {
-  return exclusive ? 'Exclusive' : 'Shared';
-}
-
 export function lockError(
   home: Pick<Target, 'path'>,
   code: string,
@@ -101,27 +108,37 @@ export function taken(home: Target, operation: Operation): boolean {
 }
 
 /** One call on the file itself. */
-function plainWays(home: LockHome, claim: Claim, primitive: LockPrimitive): Ways {
-  return {
-    graceMs: 0,
-    *attempt() {
-      const exclusive = claim.exclusive || claim.isUpgrading;
-      const lock = lockCall(primitive, typeOf(exclusive), claim.range);
-      lock.fd = home.fd;
-      lock.triesNow = home.identity.isHere && primitive === 'ofd';
-      home.latch.check('lock the file', home.path);
-      yield lock;
-      home.counters.count(lock);
-      return taken(home, lock);
-    },
-    // biome-ignore lint/correctness/useYield: other ways ask the system.
-    *owner() {
-      const { engine, identity } = home;
-      const exclusive = claim.exclusive || claim.isUpgrading;
-      const isFlock = primitive === 'flock';
-      return ownerSeen({ engine, file: identity, range: claim.range, exclusive, isFlock });
-    },
-  };
+class PlainWays implements Ways {
+  readonly graceMs = 0;
+  readonly #home: LockHome;
+  readonly #claim: Claim;
+  readonly #primitive: LockPrimitive;
+
+  constructor(home: LockHome, claim: Claim, primitive: LockPrimitive) {
+    this.#home = home;
+    this.#claim = claim;
+    this.#primitive = primitive;
+  }
+
+  *attempt(): Steps<boolean> {
+    const home = this.#home;
+    const { range, wantsExclusive } = this.#claim;
+    const lock = lockCall(this.#primitive, wantsExclusive ? 'Exclusive' : 'Shared', range);
+    lock.fd = home.fd;
+    lock.triesNow = home.identity.isHere;
+    home.latch.check('lock the file', home.path);
+    yield lock;
+    home.counters.count(lock);
+    return taken(home, lock);
+  }
+
+  // biome-ignore lint/correctness/useYield: other ways ask the system.
+  *owner(): Steps<LockOwner | undefined> {
+    const { engine, identity } = this.#home;
+    const { range, wantsExclusive: exclusive } = this.#claim;
+    const isFlock = this.#primitive === 'flock';
+    return ownerSeen({ engine, file: identity, range, exclusive, isFlock });
+  }
 }
 
 type Waiting = Pick<LockHome, 'engine' | 'path' | 'isClosed'>;
@@ -186,9 +203,12 @@ function* turnSteps(claims: Claims, patience: Patience, isReady: () => boolean):
   }
 }
 
-function* kernelSteps(patience: Patience, ways: Ways): Steps<void> {
+/* Asks the kernel until it gives the lock; once it has been asked already. */
+function* kernelSteps(patience: Patience, ways: Ways, wasAsked = false): Steps<void> {
   const { engine } = patience.home;
-  for (let pollMs = POLL_MS_MIN; !(yield* ways.attempt()); ) {
+  let pollMs = POLL_MS_MIN;
+  let isTaken = wasAsked ? false : yield* ways.attempt();
+  while (!isTaken) {
     let { leftMs } = patience;
     if (leftMs <= 0) {
       const owner = yield* ways.owner();
@@ -199,11 +219,8 @@ function* kernelSteps(patience: Patience, ways: Ways): Steps<void> {
     const jittered = pollMs * (0.5 + chanceOf(engine));
     yield* patience.pause(Math.max(Math.min(jittered, leftMs), POLL_MS_MIN));
     pollMs = Math.min(2 * pollMs, POLL_MS_MAX);
+    isTaken = yield* ways.attempt();
   }
-}
-
-function identityWord({ device, inode }: Identity, primitive: LockPrimitive): string {
-  return `${primitive} ${device}:${inode}`;
 }
 
 /** What a lock is made of. */
@@ -223,21 +240,21 @@ export interface LockParts {
 export function* acquireSteps(
   home: LockHome,
   wish: Wish,
-  waysOf: (home: LockHome, claim: Claim, primitive: LockPrimitive) => Ways = plainWays,
+  waysOf?: () => Ways,
 ): Steps<LockParts | undefined> {
   const { primitive, timeoutMs } = wish;
-  const claims = claimsOf(home.engine, identityWord(home.identity, primitive));
+  const claims = claimsOf(home.engine, `${primitive} ${home.identity.word}`);
   const claim = new Claim(home, wish.range, wish.exclusive);
-  const patience = new Patience(home, claim, timeoutMs);
-  const ways = waysOf(home, claim, primitive);
+  const ways = waysOf === undefined ? new PlainWays(home, claim, primitive) : waysOf();
   home.waiting.add(claim);
   claims.enter(claim);
   try {
-    if (timeoutMs < 0) {
-      if (!claim.isGranted || !(yield* ways.attempt())) return undefined;
-    } else {
+    const wasAsked = claim.isGranted;
+    if (!wasAsked || !(yield* ways.attempt())) {
+      if (timeoutMs < 0) return undefined;
+      const patience = new Patience(home, claim, timeoutMs);
       yield* turnSteps(claims, patience, () => claim.isGranted);
-      yield* kernelSteps(patience, ways);
+      yield* kernelSteps(patience, ways, wasAsked);
     }
     claim.isHeld = true;
     claim.heldSinceMs = clockOf(home.engine);
@@ -299,7 +316,7 @@ export function* unlockSteps({ home, claim, claims, primitive }: LockParts): Ste
     const unlock = lockCall(primitive, 'None', range);
     unlock.fd = home.fd;
     unlock.mustRun = true;
-    unlock.triesNow = home.identity.isHere && primitive === 'ofd';
+    unlock.triesNow = home.identity.isHere;
     yield unlock;
     home.counters.count(unlock);
     if (unlock.result >= 0) continue;
@@ -321,7 +338,7 @@ export function* upgradeSteps(parts: LockParts, timeoutMs: number): Steps<void> 
   home.waiting.add(claim);
   try {
     yield* turnSteps(claims, patience, () => claims.obstacle(claim) === undefined);
-    yield* kernelSteps(patience, plainWays(home, claim, primitive));
+    yield* kernelSteps(patience, new PlainWays(home, claim, primitive));
     claim.exclusive = true;
   } finally {
     claim.isUpgrading = false;
@@ -334,7 +351,7 @@ export function* upgradeSteps(parts: LockParts, timeoutMs: number): Steps<void> 
 export function* downgradeSteps({ home, claim, claims, primitive }: LockParts): Steps<void> {
   claim.exclusive = false;
   try {
-    yield* plainWays(home, claim, primitive).attempt();
+    yield* new PlainWays(home, claim, primitive).attempt();
   } catch (error) {
     claim.exclusive = true;
     throw error;

@@ -56,10 +56,15 @@ export class Claim {
     this.exclusive = exclusive;
   }
 
+  /** What it holds, or waits for, is exclusive. */
+  get wantsExclusive(): boolean {
+    return this.exclusive || this.isUpgrading;
+  }
+
   excludes(other: Claim): boolean {
     if (!overlaps(this.range, other.range)) return false;
     if ((this.isReleasing || other.isReleasing) && this.home === other.home) return true;
-    return this.exclusive || this.isUpgrading || other.exclusive || other.isUpgrading;
+    return this.wantsExclusive || other.wantsExclusive;
   }
 }
 

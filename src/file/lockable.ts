@@ -1,7 +1,7 @@
 /** The locks of an open file. */
 import type { Steps } from '../engine.js';
-import { Code, type FileStat, linked, locksHere, Operation } from '../platform.js';
-import { acquireSteps, type Identity, type LockHome, lockError } from './acquire.js';
+import { Code, type FileStat, linked, Operation } from '../platform.js';
+import { acquireSteps, type Identity, identityOf, type LockHome, lockError } from './acquire.js';
 import { callSteps } from './call.js';
 import type { Claim } from './claims.js';
 import { FileCore } from './core.js';
@@ -76,8 +76,7 @@ export abstract class LockableFile extends FileCore implements LockHome {
   }
 
   #wish(options: LockOptions, call: 'lock' | 'tryLock'): Wish {
-    const asked = wishOf(options);
-    const wish = call === 'lock' ? asked : { ...asked, timeoutMs: -1 };
+    const wish = wishOf(options, call === 'tryLock');
     this.checkUsable('lock the file');
     const reason = this.engine.capabilities.locks;
     if (reason !== true) throw lockError(this, 'ENOSYS', reason);
@@ -134,6 +133,5 @@ export function* identitySteps(target: Target): Steps<Identity> {
   volume.fd = target.fd;
   yield* callSteps(target, linked(stat, volume), 'lock the file');
   target.counters.count(volume);
-  const { device, inode } = stat.stat as FileStat;
-  return { device, inode, isHere: volume.result >= 0 && locksHere(volume.result) };
+  return identityOf(stat.stat as FileStat, volume.result);
 }

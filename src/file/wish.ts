@@ -76,19 +76,15 @@ function rangeOf({ offset, length, primitive }: TryLockOptions): LockRange {
   return { start, end: start + bytes };
 }
 
-/** What kind of lock is wanted. Errors: `TypeError` naming the option. */
-export function kindOf(options: LockKindOptions): Pick<Wish, 'exclusive' | 'primitive'> {
+/** Takes options apart; `triesOnly` waits for nothing. Errors: `TypeError`, `RangeError`. */
+export function wishOf(options: LockOptions, triesOnly = false): Wish {
+  const timeoutMs = timeoutOf(options);
   const { primitive = 'ofd' } = options;
   if (primitive !== 'ofd' && primitive !== 'flock') {
     throw invalidValue('options.primitive', "'ofd' or 'flock'", primitive);
   }
-  return { primitive, exclusive: trueOrFalse(options.exclusive, 'options.exclusive', true) };
-}
-
-/** Takes options apart. Errors: `TypeError`, `RangeError` naming the option. */
-export function wishOf(options: LockOptions): Wish {
-  const timeoutMs = timeoutOf(options);
-  return { ...kindOf(options), range: rangeOf(options), timeoutMs };
+  const exclusive = trueOrFalse(options.exclusive, 'options.exclusive', true);
+  return { exclusive, primitive, range: rangeOf(options), timeoutMs: triesOnly ? -1 : timeoutMs };
 }
 
 /** Takes options of a change apart. Errors: `TypeError`, `RangeError` naming the option. */

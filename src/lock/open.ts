@@ -1,7 +1,7 @@
 /** Opening lock files: made if absent, never followed, never anything but a file. */
 import { Counters, drive, driveSync, type Engine, type Steps } from '../engine.js';
 import { IoError } from '../errors.js';
-import { closing, type Identity, Latch, type Lock, type LockHome } from '../file.js';
+import { closing, type Identity, identityOf, Latch, type Lock, type LockHome } from '../file.js';
 import {
   Code,
   environment,
@@ -9,7 +9,6 @@ import {
   FD_OPENED_IN_RUN,
   type FileStat,
   linked,
-  locksHere,
   OpenFlag,
   Operation,
   Place,
@@ -110,18 +109,17 @@ function refused(place: Place, operation: Operation, syscall: string, words?: st
 
 function homeOf(engine: Engine, place: Place, { open, stat, volume, read }: Look): LockFileHome {
   if (stat.result < 0) throw refused(place, stat, 'fstat');
-  const { kind, size, device, inode } = stat.stat as FileStat;
+  const { kind, size } = stat.stat as FileStat;
   if (kind !== 'file') {
     const words = `it is a ${kind}, not a regular file`;
     const fields = { action: 'lock the file', path: place.path, step: 'open', words };
     throw new IoError({ ...fields, code: 'ERR_WRONG_TYPE' });
   }
-  const isHere = volume.result >= 0 && locksHere(volume.result);
   const bytes = (read.payload as Uint8Array).subarray(0, Math.max(read.result, 0));
   const hasRecords = isForRecords(bytes, size);
   return new LockFileHome(engine, place, {
     fd: open.result,
-    identity: { device, inode, isHere },
+    identity: identityOf(stat.stat as FileStat, volume.result),
     hasRecords,
   });
 }
