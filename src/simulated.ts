@@ -9,8 +9,8 @@
  *             3. What was not synced is kept or lost by sector, by size, by change of a name; a
  *                rename is kept whole or lost whole: there is the old name or the new one.
  *             4. A crash leaves the disk it happens to as it is: many can be looked at.
- * Not promised: permissions (the caller is root), times of directories, FIFOs and devices, waiting
- * for a lock that is held, space set aside by an allocation.
+ * Not promised: permissions (the caller is root), times of directories, FIFOs and devices, locks of
+ * other processes, space set aside by an allocation.
  * Source: Pillai et al., All File Systems Are Not Created Equal, OSDI 2014; Rebello et al., Can
  * Applications Recover from fsync Failures?, ATC 2020; path_resolution(7) and section 2
  */

@@ -2,7 +2,7 @@
  * The examples run, and print what they say they print: the comment behind each `console.log` is a
  * line of the output. What the README shows of TypeScript stands in an example, word for word.
  */
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,18 +30,30 @@ function strays(markdown: string, among: readonly string[]): string[] {
   return snippetsIn(markdown).filter((snippet) => !among.some((text) => text.includes(snippet)));
 }
 
-function runExample(name: string, engine: string | undefined): string[] {
+function endOf(name: string, engine: string | undefined) {
   const program = join(root, 'build/examples', name.replace(/\.ts$/, '.js'));
   const forced = engine === undefined ? {} : { HOLDFAST_ENGINE: engine };
   const env = { ...process.env, NO_COLOR: '1', ...forced };
-  const ended = spawnSync(process.execPath, [program], { env, encoding: 'utf8', timeout: 30_000 });
+  return spawnSync(process.execPath, [program], { env, encoding: 'utf8', timeout: 30_000 });
+}
+
+function runExample(name: string, engine: string | undefined): string[] {
+  const ended = endOf(name, engine);
   equal(ended.status, 0, ended.stderr);
   equal(ended.stderr, '');
   return ended.stdout.trimEnd().split('\n');
 }
 
 for (const [index, name] of names.entries()) {
-  for (const engine of [undefined, 'portable']) {
+  const needsLocks = (texts[index] as string).includes('Needs locks:');
+  if (needsLocks) {
+    test(`${name} is refused on portable, and says why`, () => {
+      const { status, stderr } = endOf(name, 'portable');
+      equal(status, 1);
+      match(stderr, /kind: 'unsupported'/);
+    });
+  }
+  for (const engine of needsLocks ? [undefined] : [undefined, 'portable']) {
     test(`${name} prints what it says on ${engine ?? 'the default engine'}`, () => {
       const promised = promisedLines(texts[index] as string);
       ok(promised.length > 0, 'an example promises at least one line');

@@ -17,7 +17,7 @@ import { type TestContext, test } from 'node:test';
 import { type Engine, LockHeldError, lockFile, lockFileSync } from 'holdfast';
 import { simulatedDisk } from 'holdfast/testing';
 import { engineNamed } from '#holdfast/engine.js';
-import { Code, errnoOf } from '#holdfast/platform.js';
+import { Code, errnoOf, OpenFlag, Operation, placeOf, RangeLock } from '#holdfast/platform.js';
 import { FaultyEngine, type Judge } from './file/faults.js';
 import { realEngine, settled } from './lock/worlds.js';
 import { Child, hasTool, outputOf } from './support/child.js';
@@ -320,6 +320,37 @@ test('lockFile() on a simulated disk: exclusion, and nothing left after a crash'
   await lock.release();
   lockFileSync('/app.lock', { engine }).releaseSync();
   deepEqual(disk.openDescriptors, []);
+});
+
+/*
+ * Regression: the ring of a killed process keeps its files open for some 50 ms, and whoever asks at
+ * once is told that a process that is no more holds the lock. It is asked again for a while.
+ */
+test('lockFile() outlasts a holder that is gone, and nobody else', async () => {
+  for (const [pid, end] of [
+    [2 ** 22 + 5, 'had'],
+    [process.ppid, 'ETIMEDOUT'],
+  ] as const) {
+    const disk = simulatedDisk(12);
+    const record = { pid, host: hostname(), since: '2026-01-02T03:04:05.678Z' };
+    disk.put('/lock', `${JSON.stringify(record).padEnd(255)}\n`);
+    const held = { offset: 0, length: 1, flags: RangeLock.Exclusive };
+    const perform = (code: Code, fields: Partial<Operation>): number => {
+      const operation = Object.assign(new Operation(code), fields);
+      disk.engine.perform(operation);
+      return operation.result;
+    };
+    const fd = perform(Code.Open, { place: placeOf('/lock'), flags: OpenFlag.ReadWrite });
+    equal(perform(Code.SetLock, { ...held, fd }), 0);
+    let asked = 0;
+    const engine = judged(disk.engine, ({ code }) => {
+      if (code === Code.SetLock && ++asked === 5) perform(Code.Close, { fd });
+      return undefined;
+    });
+    const outcome = await lockFile('/lock', { engine, timeoutMs: 0 }).catch((error) => error.code);
+    equal(typeof outcome === 'string' ? outcome : 'had', end);
+    await (outcome as { release?: () => Promise<void> }).release?.();
+  }
 });
 
 test('lockFile() is refused where the engine has no locks, and makes no file', async (t) => {
