@@ -28,7 +28,7 @@ export class LockHeldError extends IoError {
 }
 
 /* More is not worth a message: the calling thread looks. */
-const LOOKING_MS = 50;
+const LOOKING_MS = 100;
 
 /** What is known of a process of this host. */
 export function ownerByNumber(pid: number, told: Partial<LockOwner> = {}): LockOwner {

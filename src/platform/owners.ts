@@ -88,13 +88,13 @@ function holdsLock(pid: string, { device, inode, matters }: LockQuestion): boole
 
 /**
  * The processes that hold a lock of a file, as far as this one may look into others and finds them
- * within `milliseconds`: the thread is kept that long at most.
+ * within `milliseconds`: the thread is kept that long at most. The youngest are looked at first.
  */
 export function holdersInTable(question: LockQuestion, milliseconds: number): number[] {
   const endMs = now() + milliseconds;
   const found: number[] = [];
-  for (const pid of namesIn('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
+  const pids = namesIn('/proc').filter((name) => /^\d+$/.test(name));
+  for (const pid of pids.sort((one, two) => Number(two) - Number(one))) {
     if (now() > endMs) break;
     if (holdsLock(pid, question)) found.push(Number(pid));
   }
