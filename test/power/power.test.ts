@@ -52,12 +52,12 @@ async function faultsOf(
 
 const right: Workload = {
   module: new URL('./promises.js', import.meta.url),
-  input: { rounds: 10 },
+  input: { rounds: 12 },
 };
 
 const inOneCommit: Workload = {
   module: new URL('./promises.js', import.meta.url),
-  input: { rounds: 10, oneCommit: true },
+  input: { rounds: 12, oneCommit: true },
 };
 
 const wrong = (name: string): Workload => ({

@@ -3,6 +3,8 @@ import { closeSync, fsyncSync, mkdirSync, openSync, symlinkSync, unlinkSync } fr
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  defaultEngine,
+  type Engine,
   openFile,
   type ReplaceReport,
   replaceFile,
@@ -23,34 +25,29 @@ export interface Input {
 
 type Put = (path: string, turn: number, ifAbsent: boolean) => unknown;
 
-/** Every way to replace in one commit of the journal; only the addon can. */
-function waysInOneCommit(): Put[] {
-  const engine = engineHere('pool');
-  if (typeof engine === 'string') throw new Error(engine);
-  const taken = ({ oneCommit, fallbacks }: ReplaceReport): void => {
-    if (!oneCommit) throw new Error(JSON.stringify(fallbacks));
-  };
-  const all = (ifAbsent: boolean) => ({ engine, ifAbsent, oneCommit: true });
-  return [
-    async (path, turn, ifAbsent) => taken(await replaceFile(path, mixedOf(turn), all(ifAbsent))),
-    (path, turn, ifAbsent) => taken(replaceFileSync(path, mixedOf(turn), all(ifAbsent))),
-    async (path, turn, ifAbsent) => {
-      taken(await replaceFile(path, pieces(mixedOf(turn)), all(ifAbsent)));
-    },
-  ];
+/** The engine that a program gets which asks for none, and those that it can ask for. */
+function enginesHere(): Set<Engine> {
+  const named = engineWords.map(engineHere).filter((engine) => typeof engine !== 'string');
+  return new Set([defaultEngine(), ...named]);
 }
 
-function waysToPut(): Put[] {
-  const ways: Put[] = [(path, turn) => writeFileAtomic(path, mixedOf(turn))];
-  for (const word of engineWords) {
-    const engine = engineHere(word);
-    if (typeof engine === 'string') continue;
+function waysToPut(oneCommit: boolean): Put[] {
+  const ways: Put[] = [];
+  const taken = (report: ReplaceReport): void => {
+    if (report.oneCommit !== oneCommit) throw new Error(JSON.stringify(report));
+  };
+  for (const engine of enginesHere()) {
+    if (oneCommit && engine.capabilities['native-calls'] !== true) continue;
+    const how = (ifAbsent: boolean) => ({ engine, ifAbsent, oneCommit });
     ways.push(
-      (path, turn, ifAbsent) => replaceFile(path, mixedOf(turn), { engine, ifAbsent }),
-      (path, turn, ifAbsent) => replaceFileSync(path, mixedOf(turn), { engine, ifAbsent }),
-      (path, turn, ifAbsent) => replaceFile(path, pieces(mixedOf(turn)), { engine, ifAbsent }),
+      async (path, turn, ifAbsent) => taken(await replaceFile(path, mixedOf(turn), how(ifAbsent))),
+      (path, turn, ifAbsent) => taken(replaceFileSync(path, mixedOf(turn), how(ifAbsent))),
+      async (path, turn, ifAbsent) => {
+        taken(await replaceFile(path, pieces(mixedOf(turn)), how(ifAbsent)));
+      },
     );
   }
+  if (!oneCommit) ways.push((path, turn) => writeFileAtomic(path, mixedOf(turn)));
   return ways;
 }
 
@@ -130,7 +127,7 @@ export async function work({ path, input, mark }: Site): Promise<void> {
   syncDirectory(path);
   const stop = meddler(at('meddler'));
   mark('start');
-  const ways = oneCommit ? waysInOneCommit() : waysToPut();
+  const ways = waysToPut(oneCommit);
   for (let turn = 0; turn < rounds; turn++) {
     const put = ways[turn % ways.length] as Put;
     await marked({ how: 'replace', name: 'state' }, turn, () => put(at('state'), turn, false));
