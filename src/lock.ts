@@ -42,11 +42,13 @@ import {
   AT_SYMLINK_NOFOLLOW,
   Code,
   environment,
+  errnoOf,
   linked,
   Operation,
   type Place,
   placeOf,
   RangeLock,
+  refusal,
 } from './platform.js';
 
 export { Lock, LockHeldError, type LockOwner, type LockPrimitive };
@@ -114,8 +116,13 @@ function statOf(place: Place): Operation {
   return stat;
 }
 
-function isSame({ result, stat }: Operation, { device, inode }: Identity): boolean {
-  return result >= 0 && stat?.device === device && stat.inode === inode;
+/* Errors: `IoError` where the system does not tell; of a name that is gone it does. */
+function isSame({ result, stat }: Operation, home: LockFileHome): boolean {
+  const { device, inode } = home.identity;
+  if (result >= 0) return stat?.device === device && stat.inode === inode;
+  if (result === errnoOf('ENOENT') || result === errnoOf('ENOTDIR')) return false;
+  const context = { action: 'look at the lock file', path: home.path, syscall: 'stat' };
+  throw refusal(result, { ...context, step: 'lock' });
 }
 
 function writing(fd: number, payload: Uint8Array): Operation {
@@ -153,12 +160,12 @@ class FileWays implements LockWays {
     if (exclusive && home.hasRecords) run.push(writing(home.fd, ownRecord(clockOf(home.engine))));
     yield linked(before, ...run.slice(1));
     /* The record is the last of the run, and no more than words: it may fail, on a full disk. */
-    if (!isSame(before, home.identity)) throw new Gone();
+    if (!isSame(before, home)) throw new Gone();
     if (!taken(home, lock)) {
       if (!this.#isMarked) yield* this.#mark();
       return false;
     }
-    if (!isSame(after, home.identity)) throw new Gone();
+    if (!isSame(after, home)) throw new Gone();
     return true;
   }
 
@@ -242,7 +249,7 @@ export class FileLock extends Lock {
     if (!this.isHeld) return false;
     const stat = statOf(this.#home.place);
     yield stat;
-    return isSame(stat, this.#home.identity);
+    return isSame(stat, this.#home);
   }
 
   protected override *changedSteps(): Steps<void> {

@@ -69,6 +69,16 @@ function untouched(errno: number, syscall: string, path: string): IoError {
   return refusal(errno, { ...context, durable: 'old' });
 }
 
+/* Before the replace nothing has happened to the file: errors of locks and reads do not know that. */
+function* toldAsOld<T>(steps: Steps<T>): Steps<T> {
+  try {
+    return yield* steps;
+  } catch (error) {
+    if (!(error instanceof IoError) || error.durable !== undefined) throw error;
+    throw Object.assign(error, { durable: 'old' });
+  }
+}
+
 /** One update under way. `end` has to come last, whatever happened. */
 export class Session {
   readonly engine: Engine;
@@ -106,7 +116,11 @@ export class Session {
   }
 
   /** Waits for its turn and answers the old content. Errors: `IoError`; `LockHeldError`. */
-  *begin(): Steps<Uint8Array | undefined> {
+  begin(): Steps<Uint8Array | undefined> {
+    return toldAsOld(this.#begin());
+  }
+
+  *#begin(): Steps<Uint8Array | undefined> {
     const { exclusion, lockPlace, lockMode } = this.#settings;
     yield* this.#turn(`update ${wordOf(this.#asked)}`);
     this.#target = yield* resolvedSteps(this.#asked);
@@ -144,7 +158,7 @@ export class Session {
   *finish(content: Sequence): Steps<UpdateReport> {
     const { exclusion, replace } = this.#settings;
     const lock = this.#lock;
-    if (lock !== undefined && !(yield* lock.intactSteps())) {
+    if (lock !== undefined && !(yield* toldAsOld(lock.intactSteps()))) {
       const words = 'its lock file was removed or replaced meanwhile: others may have updated it';
       const fields = { action: 'update the file', path: this.path, step: 'lock', words };
       throw new IoError({ ...fields, code: 'ESTALE', durable: 'old' });

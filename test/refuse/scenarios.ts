@@ -9,6 +9,9 @@ import {
   openFileSync,
   replaceFile,
   replaceFileSync,
+  type UpdateOptions,
+  updateFile,
+  updateFileSync,
   writeFileAtomic,
 } from 'holdfast';
 import { pieces } from '../replace/worlds.js';
@@ -85,6 +88,29 @@ const replaces = [OLD, undefined].flatMap((old) => [
 const ifAbsent = replacing('replaceFile() ifAbsent', undefined, async ({ engine, path }) => {
   await replaceFile(path, NEW, { engine, ifAbsent: true });
 });
+
+/* A record in the lock file is no more than words: a refused one is no error. */
+const updates = [
+  replacing('updateFile()', OLD, async ({ engine, path }) => {
+    await updateFile(path, changed(OLD), turnsOn(engine));
+  }),
+  replacing('updateFileSync()', undefined, async ({ engine, path }) => {
+    updateFileSync(path, changed(undefined), turnsOn(engine));
+  }),
+];
+
+/* EAGAIN for good is a lock that is held: it is not waited for long. */
+function turnsOn(engine: Engine): UpdateOptions {
+  const exclusion = engine.capabilities.locks === true ? 'processes' : 'this-process';
+  return { engine, exclusion, timeoutMs: 100 };
+}
+
+function changed(old: string | undefined) {
+  return (found: Uint8Array | undefined): string => {
+    equal(found === undefined ? undefined : Buffer.from(found).toString(), old, 'what is read');
+    return NEW;
+  };
+}
 
 /* ------------------------------------------------------------------------------ open files */
 
@@ -209,4 +235,4 @@ const openFiles = [false, true].map((isSync) => ({
   check: checkOpenFile,
 }));
 
-export const scenarios: readonly Scenario[] = [...replaces, ifAbsent, ...openFiles];
+export const scenarios: readonly Scenario[] = [...replaces, ifAbsent, ...updates, ...openFiles];
