@@ -90,7 +90,10 @@ static napi_value perform_rows(napi_env env, napi_callback_info info) {
   if (view_count > 8) views = malloc(view_count * sizeof *views);
   if (views == NULL) return border_fail(env, "perform: out of memory");
   int whole = border_fill(border, values[1], border->sync_rows, count, operations, views);
-  if (whole) run_operations(operations, count, results);
+  if (whole) {
+    run_operations(operations, count, results);
+    descriptors_note_run(&border->descriptors, operations, count, results);
+  }
   if (views != few) free(views);
   if (!whole) return border_fail(env, "perform: a payload is not a Uint8Array");
   for (uint32_t index = 0; index < count; index++) {
@@ -206,11 +209,16 @@ static void drop_jobs(struct border *border, struct job *job) {
   }
 }
 
+static void note_end(struct border *border, const struct job *job) {
+  descriptors_note_run(&border->descriptors, job->operations, job->count, job->results);
+}
+
 /* As many whole jobs as there is room for, from `first` on; the rest waits for the next reap. */
 static uint32_t fill_pairs(struct border *border, uint32_t first, uint32_t *ended) {
   uint32_t filled = first;
   while (border->done != NULL && filled + border->done->count <= border->pair_count) {
     struct job *job = border->done;
+    note_end(border, job);
     for (uint32_t index = 0; index < job->count; index++, filled++) {
       border->pairs[2 * filled] = job->operations[index].row.slot;
       border->pairs[2 * filled + 1] = (double)job->results[index];
@@ -336,12 +344,17 @@ static napi_value address_of(napi_env env, napi_callback_info info) {
 
 /* --------------------------------------------------------------------- birth and death */
 
+/* Hooks run last in, first out: the ring has been closed, and has told what it had under way. */
 static void close_border(void *argument) {
   struct border *border = argument;
+  pool_halt(border->pool);
+  add_done(border, pool_take_done(border->pool));
+  for (struct job *job = border->done; job != NULL; job = job->next) note_end(border, job);
   drop_jobs(border, border->done);
   border->done = NULL;
-  if (border->pool != NULL) pool_stop(border->pool);
+  pool_stop(border->pool);
   border->pool = NULL;
+  descriptors_close(&border->descriptors);
   /* No system call is under way: the shared memory is the environment's again. */
   for (uint32_t index = 0; index < KEPT_COUNT; index++) {
     if (border->kept[index] != NULL) napi_delete_reference(border->env, border->kept[index]);

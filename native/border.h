@@ -2,7 +2,8 @@
  * What stands on the JavaScript side of an environment, and what every part of the border uses.
  *
  * Invariants: 1. One `struct border` per environment; it dies in the environment's cleanup hook,
- *                after every thread has been joined (a terminated worker crashed otherwise).
+ *                after every thread has been joined (a terminated worker crashed otherwise), and
+ *                closes the descriptors that it has opened and not closed.
  *             2. The views of a job in flight are kept alive by TypeScript's table of payloads,
  *                which the border only reads.
  *             3. The loop stays alive while something is outstanding, and only then.
@@ -14,6 +15,7 @@
 #define NAPI_VERSION 8
 #include <node_api.h>
 
+#include "descriptors.h"
 #include "pool.h"
 #include "ring.h"
 
@@ -39,6 +41,7 @@ struct border {
   struct iovec last_view; /* of perform_view: TypeScript keeps it alive and vouches for it */
   struct iovec fixed_views[RING_TABLE_MAX]; /* registered buffers, with every engine */
   struct ring_border *ring;
+  struct descriptors descriptors;
 };
 
 napi_value border_fail(napi_env env, const char *message);

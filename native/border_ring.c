@@ -232,16 +232,17 @@ static napi_value open_ring(napi_env env, napi_callback_info info) {
   struct ring_refusal refusal;
   struct iovec told;
   struct border *border = border_arguments(env, info, 4, values);
-  if (border == NULL || border->ring != NULL || !border_bytes(env, values[0], &told) ||
-      told.iov_len < INFO_COUNT) {
-    return border_fail(env, "openRing: once, with 4 arguments");
+  /* Hooks run last in, first out, and the ring is to be closed before the border is. */
+  if (border == NULL || border->pool == NULL || border->ring != NULL ||
+      !border_bytes(env, values[0], &told) || told.iov_len < INFO_COUNT) {
+    return border_fail(env, "openRing: once, after attach, with 4 arguments");
   }
   double *wanted = told.iov_base;
   struct ring_border *ring = calloc(1, sizeof *ring);
   if (ring == NULL) return refuse(env, NULL, "memory for the ring", -ENOMEM);
   ring->border = border;
-  ring->ring =
-      ring_open((uint32_t)wanted[INFO_WITHOUT], (uint64_t)wanted[INFO_CODES], &refusal);
+  ring->ring = ring_open((uint32_t)wanted[INFO_WITHOUT], (uint64_t)wanted[INFO_CODES],
+                         &border->descriptors, &refusal);
   if (ring->ring == NULL) return refuse(env, ring, refusal.step, refusal.error);
   if (!share_memory(ring, values[1], values[2])) return border_fail(env, "openRing: memory");
   int refused = start(ring, env, values[3], wanted[INFO_USES_LOOP] != 0);

@@ -164,7 +164,7 @@ static int start_thread(struct pool *pool) {
   return -refused;
 }
 
-static void join_all(struct pool *pool) {
+void pool_halt(struct pool *pool) {
   pthread_mutex_lock(&pool->lock);
   pool->stopping = 1;
   pthread_cond_broadcast(&pool->work);
@@ -180,7 +180,7 @@ void pool_set_threads(struct pool *pool, int threads) {
   int shrinks = threads < pool->started;
   pthread_mutex_unlock(&pool->lock);
   /* Fewer: all are joined and started anew by the next submission, or by what waits already. */
-  if (shrinks) join_all(pool);
+  if (shrinks) pool_halt(pool);
   pthread_mutex_lock(&pool->lock);
   pool->wanted = threads;
   for (unsigned index = 0; index < BUCKET_COUNT; index++) mark(pool, index);
@@ -350,7 +350,7 @@ static void free_all(struct job *job) {
 }
 
 void pool_stop(struct pool *pool) {
-  join_all(pool);
+  pool_halt(pool);
   for (unsigned index = 0; index < BUCKET_COUNT; index++) free_all(pool->buckets[index].head);
   free_all(pool->done_head);
   free_all(pool->spare);

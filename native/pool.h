@@ -51,7 +51,10 @@ void pool_wait(struct pool *pool, double timeout_ms);
 /* Finishes the job that has this slot, with -ECANCELED throughout, if no thread has begun it. */
 void pool_cancel(struct pool *pool, int32_t slot);
 
-/* Drops what has not started, waits for what has, joins every thread, frees the pool. */
+/* Joins every thread when it has ended what it was at. What has not started never will. */
+void pool_halt(struct pool *pool);
+
+/* Halts, drops what was not taken from it, frees the pool. */
 void pool_stop(struct pool *pool);
 
 #endif

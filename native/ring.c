@@ -30,6 +30,7 @@ static int takes(const struct ring *ring, const struct operation *operations, ui
   if (submissions_of(operations, count) > ring->sq_entries) return 0;
   for (uint32_t index = 0; index < count; index++) {
     const struct row *row = &operations[index].row;
+    if ((uint32_t)row->slot >= ring->cq_entries) return 0;
     if (!(ring->codes >> row->code & 1)) return 0;
     if (row->fd == FD_OPENED_IN_RUN || row->fd2 == FD_OPENED_IN_RUN) return 0;
     if (row->marks & ROW_FIXED_FILE && ring->without & RING_WITHOUT_FILES) return 0;
@@ -165,6 +166,19 @@ static void leave(struct ring *ring, int32_t slot) {
   ring->not_taken[ring->not_taken_count++] = slot;
 }
 
+static int32_t note_of(const struct row *row) {
+  if (descriptors_opens(row->code)) return NOTED_OPEN;
+  return row->code == ROW_CLOSE ? row->fd : NOTED_OTHER;
+}
+
+/* What was noted of this slot when it was pushed is told now that it has ended. */
+static void note_end(const struct ring *ring, const struct uring_cqe *cqe) {
+  int32_t noted = ring->noted[(uint32_t)cqe->user_data];
+  if (noted == NOTED_OTHER) return;
+  uint8_t code = noted == NOTED_OPEN ? ROW_OPEN : ROW_CLOSE;
+  descriptors_note(ring->descriptors, code, noted, cqe->result);
+}
+
 static int find_room(struct ring *ring, const struct operation *operations, uint32_t count) {
   uint32_t needed = submissions_of(operations, count);
   if (!takes(ring, operations, count)) return 0;
@@ -181,17 +195,11 @@ void ring_push(struct ring *ring, const struct operation *operations, uint32_t c
     const struct row *row = &operations[index].row;
     struct uring_sqe *sqe = next_place(ring);
     fill(ring, sqe, &operations[index]);
+    ring->noted[row->slot] = note_of(row);
     int is_linked = (row->marks & ROW_LINKED) != 0;
     if (is_linked || row->timeout_ms > 0) sqe->flags |= URING_SQE_LINK;
     if (row->timeout_ms > 0) push_timeout(ring, row->timeout_ms, is_linked);
   }
-}
-
-static int enter(const struct ring *ring, uint32_t count, uint32_t wanted, uint32_t flags,
-                 const struct uring_wait *wait) {
-  long answer = syscall(URING_SYS_ENTER, ring->enter_fd, count, wanted, flags | ring->enter_flags,
-                        wait, wait == NULL ? 0 : sizeof *wait);
-  return answer < 0 ? -errno : (int)answer;
 }
 
 /*
@@ -216,7 +224,7 @@ void ring_submit(struct ring *ring) {
   int refusals = 0;
   put(ring->sq_tail, ring->tail);
   while (queued(ring) > 0) {
-    int taken = enter(ring, queued(ring), 0, URING_ENTER_GETEVENTS, NULL);
+    int taken = ring_enter(ring, queued(ring), 0, URING_ENTER_GETEVENTS, NULL);
     if (taken > 0) ring->in_flight += (uint32_t)taken;
     if (taken > 0 || taken == -EINTR) continue;
     if (++refusals >= REFUSALS_MAX) withdraw(ring);
@@ -240,11 +248,17 @@ static uint32_t reap_not_taken(struct ring *ring, double *pairs, uint32_t room) 
   return filled;
 }
 
-/* What the kernel has yet to finish, or keeps elsewhere since there was no room, it does here. */
+/*
+ * What the kernel has yet to finish, or keeps elsewhere since there was no room, it does here. It
+ * has said so once, by the wake, and does not say so again: where it refuses, we do.
+ */
 static void let_finish(struct ring *ring) {
-  if (get(ring->sq_flags) & (URING_SQ_TASKRUN | URING_SQ_CQ_OVERFLOW)) {
-    enter(ring, 0, 0, URING_ENTER_GETEVENTS, NULL);
+  uint64_t one = 1;
+  for (int refusals = 0; refusals < REFUSALS_MAX; refusals++) {
+    if (!(get(ring->sq_flags) & (URING_SQ_TASKRUN | URING_SQ_CQ_OVERFLOW))) return;
+    if (ring_enter(ring, 0, 0, URING_ENTER_GETEVENTS, NULL) >= 0) return;
   }
+  if (write(ring->wake_fd, &one, sizeof one) < 0) return; /* it is readable as it is */
 }
 
 uint32_t ring_reap(struct ring *ring, double *pairs, uint32_t room) {
@@ -255,6 +269,7 @@ uint32_t ring_reap(struct ring *ring, double *pairs, uint32_t room) {
   for (; head != tail && filled < room; head++, ring->in_flight--) {
     const struct uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
     if (cqe->user_data == SILENT) continue;
+    note_end(ring, cqe);
     pairs[2 * filled] = (double)(int32_t)cqe->user_data;
     pairs[2 * filled + 1] = cqe->result;
     filled++;
@@ -267,7 +282,7 @@ int ring_wait(struct ring *ring, uint32_t count, double timeout_ms) {
   struct uring_timespec time = {.seconds = (int64_t)(timeout_ms / 1000)};
   time.nanoseconds = (int64_t)((timeout_ms - (double)time.seconds * 1000) * 1e6);
   struct uring_wait wait = {.timeout = timeout_ms < 0 ? 0 : address_of(&time)};
-  return enter(ring, 0, count, URING_ENTER_GETEVENTS | URING_ENTER_EXT_ARG, &wait);
+  return ring_enter(ring, 0, count, URING_ENTER_GETEVENTS | URING_ENTER_EXT_ARG, &wait);
 }
 
 void ring_set_quiet(struct ring *ring, int is_quiet) {
@@ -320,7 +335,7 @@ void ring_close(struct ring *ring) {
   if (ring->in_flight > 0) push_cancel(ring, 0, URING_ASYNC_CANCEL_ANY);
   while (ring->in_flight > 0) {
     int refused = ring_reap(ring, pairs, 64) > 0 ? 0 : ring_wait(ring, 1, -1);
-    if (refused < 0 && refused != -EINTR && refused != -EBUSY) break;
+    if (refused < 0 && refused != -EINTR && refused != -EBUSY && refused != -EAGAIN) break;
   }
   ring_give_back(ring);
 }

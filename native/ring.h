@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "descriptors.h"
 #include "rows.h"
 
 /* What the ring may do without, by name in src/engine/ring.ts; as a mask it turns them off. */
@@ -41,8 +42,12 @@ struct ring_refusal {
   int error;
 };
 
-/* NULL with the refusal when there is no ring to be had; bit n of `codes_without` is code n. */
-struct ring *ring_open(uint32_t without, uint64_t codes_without, struct ring_refusal *refusal);
+/*
+ * NULL with the refusal when there is no ring to be had; bit n of `codes_without` is code n. What
+ * it opens and closes it tells `descriptors`.
+ */
+struct ring *ring_open(uint32_t without, uint64_t codes_without, struct descriptors *descriptors,
+                       struct ring_refusal *refusal);
 
 /* Cancels what it can, waits for the rest, gives everything back. */
 void ring_close(struct ring *ring);
@@ -53,7 +58,8 @@ uint32_t ring_without(const struct ring *ring);
 /* Bit n: rows of code n are taken. */
 uint64_t ring_codes(const struct ring *ring);
 
-/* Rows that may be outstanding: their completions fit. The caller keeps to it. */
+/* Rows that may be outstanding: their completions fit. The caller keeps to it, and to slots below
+ * it. */
 uint32_t ring_capacity(const struct ring *ring);
 
 /* The descriptor that becomes readable when there is something to reap. */

@@ -25,9 +25,17 @@ struct ring {
   struct uring_timespec *timeouts; /* one for each place of the submission queue */
   int32_t *not_taken;              /* slots: there is room for as many as ring_capacity */
   uint32_t not_taken_count;
+  int32_t *noted; /* by slot: NOTED_*, or the descriptor that is being closed */
+  struct descriptors *descriptors;
 };
 
-/* io_uring_register(2): >= 0 or -errno. */
+/* In `noted`. */
+#define NOTED_OTHER (-1)
+#define NOTED_OPEN (-2)
+
+/* io_uring_enter(2), io_uring_register(2): >= 0 or -errno. */
+int ring_enter(const struct ring *ring, uint32_t count, uint32_t wanted, uint32_t flags,
+               const struct uring_wait *wait);
 int ring_register(const struct ring *ring, unsigned what, const void *argument, unsigned count);
 
 /* Frees what ring_open made, whole or not. */

@@ -73,9 +73,10 @@ function poolEngine(reason: string): PoolEngine | undefined {
 
 function newRing(addon: Addon): RingEngine | string {
   const bell = { ring: (): void => undefined };
+  /* First: what is made last ends first. */
+  pool ??= new PoolEngine(addon, capabilitiesOf(loadAddon()), threadsWanted);
   const opened = openRing(addon, bell);
   if (typeof opened === 'string') return opened;
-  pool ??= new PoolEngine(addon, capabilitiesOf(loadAddon()), threadsWanted);
   return new RingEngine(addon, pool, opened, bell);
 }
 

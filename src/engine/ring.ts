@@ -155,6 +155,7 @@ export class RingEngine implements Engine {
   readonly #backlog: Waiting[] = [];
   readonly #files = new Places<number>();
   readonly #retried: Set<number>;
+  readonly #interrupted = errnoOf('EINTR');
   readonly #refusals: Record<string, number> = {};
   readonly #handOver = (): void => {
     this.#isScheduled = false;
@@ -380,8 +381,7 @@ export class RingEngine implements Engine {
   };
 
   #end(operation: Operation, waiter: Waiter): void {
-    const { result } = operation;
-    if (result < 0 && (result === NOT_TAKEN || this.#retried.has(result))) {
+    if (operation.result < 0 && this.#isForPool(operation)) {
       this.#askPool(operation, waiter);
       return;
     }
@@ -390,10 +390,21 @@ export class RingEngine implements Engine {
     waiter.settle();
   }
 
+  /*
+   * A sync is never asked for again: the second one succeeds although the first has lost data
+   * (fsyncgate). io_uring answers none of these by itself there: fsync always runs on a thread of
+   * the kernel's, where the file system has the word (io_uring/sync.c). Interrupted, both ask.
+   */
+  #isForPool({ code, result }: Operation): boolean {
+    if (result === NOT_TAKEN) return true;
+    const isSync = code === Code.Sync || code === Code.SyncData;
+    return isSync ? result === this.#interrupted : this.#retried.has(result);
+  }
+
   /* Where a run stopped for no reason but the ring's, the pool takes it up. */
   #endRun({ head, waiter }: Run): void {
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
-      if (at.result < 0 && (at.result === NOT_TAKEN || this.#retried.has(at.result))) {
+      if (at.result < 0 && this.#isForPool(at)) {
         this.#askPool(at, waiter);
         return;
       }

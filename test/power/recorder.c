@@ -14,30 +14,16 @@
  * Record of the log: u32 kind, u32 0, u64 offset, u64 length, then the bytes of a write or a mark.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/falloc.h>
-#include <linux/fuse.h>
-#include <poll.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
-enum { node_disk = 2, node_mark = 3, write_max = 1 << 20, after_end_ms = 2000 };
+#include "fuse.h"
+
+enum { node_disk = 2, node_mark = 3 };
 enum { kind_write = 1, kind_sync = 2, kind_mark = 3, kind_zero = 4 };
 
-static int fuse_fd, image_fd, log_fd;
+static int image_fd, log_fd;
 static uint64_t disk_length;
-
-static void fail(const char *what) {
-  fprintf(stderr, "%s: %s\n", what, strerror(errno));
-  exit(1);
-}
 
 static void note(uint32_t kind, uint64_t offset, uint64_t length, const void *bytes) {
   struct {
@@ -49,30 +35,11 @@ static void note(uint32_t kind, uint64_t offset, uint64_t length, const void *by
   if (writev(log_fd, parts, 2) != whole) fail("write the log");
 }
 
-static void answer(const struct fuse_in_header *in, int error, const void *body, size_t length) {
-  struct fuse_out_header out = {(uint32_t)(sizeof out + length), error, in->unique};
-  struct iovec parts[2] = {{&out, sizeof out}, {(void *)body, length}};
-  /* ENOENT: whoever asked was interrupted and no longer waits. */
-  if (writev(fuse_fd, parts, 2) < 0 && errno != ENOENT && errno != ENODEV) fail("answer");
-}
-
 static struct fuse_attr attributes(uint64_t node) {
   struct fuse_attr attr = {.ino = node, .nlink = 1, .blksize = 4096};
   attr.mode = node == FUSE_ROOT_ID ? S_IFDIR | 0700 : S_IFREG | 0600;
   if (node == node_disk) attr.size = disk_length;
   return attr;
-}
-
-static void do_init(const struct fuse_in_header *in, const struct fuse_init_in *asked) {
-  struct fuse_init_out out = {.major = FUSE_KERNEL_VERSION};
-  out.minor = asked->minor < FUSE_KERNEL_MINOR_VERSION ? asked->minor : FUSE_KERNEL_MINOR_VERSION;
-  out.flags = FUSE_BIG_WRITES | FUSE_MAX_PAGES;
-  out.max_background = 64;
-  out.congestion_threshold = 64;
-  out.max_write = write_max;
-  out.max_pages = write_max / 4096;
-  out.time_gran = 1;
-  answer(in, 0, &out, sizeof out);
 }
 
 static void do_lookup(const struct fuse_in_header *in, const char *name) {
@@ -157,33 +124,16 @@ static void serve(const struct fuse_in_header *in) {
 static void open_all(const char *directory, const char *image, const char *log) {
   image_fd = open(image, O_RDWR | O_CLOEXEC);
   log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-  if (image_fd < 0 || log_fd < 0 || fuse_fd < 0) fail("open");
+  if (image_fd < 0 || log_fd < 0) fail("open");
   struct stat stat;
   if (fstat(image_fd, &stat) != 0) fail("stat");
   disk_length = (uint64_t)stat.st_size;
-  char options[128];
-  snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fuse_fd);
-  if (mount("holdfast-power", directory, "fuse", MS_NOSUID | MS_NODEV, options) != 0) {
-    fail("mount");
-  }
+  mount_fuse("holdfast-power", directory);
 }
 
-/* Answers the length of a request, 0 if there is none yet, -1 at the end. */
-static ssize_t next_request(char *bytes, size_t size) {
-  static struct pollfd asked[2] = {{-1, POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}};
-  asked[0].fd = fuse_fd;
-  int wait_ms = asked[1].fd < 0 ? after_end_ms : -1;
-  int ready = poll(asked, 2, wait_ms);
-  if (ready < 0 && errno != EINTR) fail("poll");
-  if (ready == 0) return -1;
+static int hear(void) {
   char byte;
-  if (asked[1].revents != 0 && read(STDIN_FILENO, &byte, 1) <= 0) asked[1].fd = -1;
-  if (asked[0].revents == 0) return 0;
-  ssize_t length = read(fuse_fd, bytes, size);
-  if (length < 0 && errno == ENODEV) return -1;
-  if (length < 0 && errno != EINTR && errno != EAGAIN && errno != ENOENT) fail("read");
-  return length < 0 ? 0 : length;
+  return read(STDIN_FILENO, &byte, 1) > 0;
 }
 
 int main(int argc, char **argv) {
@@ -192,18 +142,6 @@ int main(int argc, char **argv) {
     return 2;
   }
   open_all(argv[1], argv[2], argv[3]);
-  static union {
-    struct fuse_in_header in;
-    char bytes[write_max + 8192];
-  } request;
-  puts("ready");
-  fflush(stdout);
-  for (;;) {
-    ssize_t length = next_request(request.bytes, sizeof request.bytes);
-    if (length < 0) break;
-    if (length > 0) serve(&request.in);
-  }
-  /* Whoever should have done so was killed. */
-  umount2(argv[1], MNT_DETACH);
+  serve_all(argv[1]);
   return 0;
 }

@@ -4,21 +4,12 @@
  * it does however the test ends; what is left all the same the next run removes.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import {
-  accessSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { accessSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { hasTool, toolEnvironment } from '../support/child.js';
-import { projectRoot } from '../support/scratch.js';
+import { compiledProgram } from '../support/compile.js';
 
 export type DiskKind = 'ext4' | 'xfs' | 'btrfs';
 
@@ -58,16 +49,7 @@ export function run(program: string, words: readonly string[]): void {
 
 /** Compiles test/power/<name>.c if need be; answers the program. */
 export function compiled(name: string): string {
-  const source = join(projectRoot, 'test', 'power', `${name}.c`);
-  const program = join(projectRoot, 'build', 'test', 'power', name);
-  const isFresh = existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs;
-  if (isFresh) return program;
-  mkdirSync(join(program, '..'), { recursive: true });
-  /* Another test file may be compiling too: only whole programs get the name. */
-  const own = `${program}-${process.pid}`;
-  run('cc', ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', own, source]);
-  renameSync(own, program);
-  return program;
+  return compiledProgram(`power/${name}`);
 }
 
 /** A fresh folder, in memory if there is such a place. */
