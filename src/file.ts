@@ -12,7 +12,7 @@
  * Source: pwritev(2), fsync(2), open(2); Rebello et al., Can Applications Recover from fsync
  * Failures?, ATC 2020
  */
-import { type Buffers, sequenceOf } from './buffers.js';
+import type { Buffers } from './buffers.js';
 import { byteCount, checkRange } from './bytes.js';
 import {
   drive,
@@ -65,7 +65,13 @@ import type {
   SpaceReport,
   WriteLifetime,
 } from './file/space.js';
-import { type Alignment, type Target, Transfer, transferSteps } from './file/transfer.js';
+import {
+  type Alignment,
+  restSteps,
+  type Target,
+  Transfer,
+  transferSteps,
+} from './file/transfer.js';
 import { readAllSteps } from './file/whole.js';
 import {
   type LockChangeOptions,
@@ -126,6 +132,7 @@ export {
   ownerSeen,
   ownTurnSteps,
   readAllSteps,
+  restSteps,
   settingsOf,
   signalOf,
   Transfer,
@@ -173,6 +180,9 @@ export class OpenFile extends PositionedFile {
    * Errors: `TypeError`, `RangeError` for bad input; `IoError` with `bytesDone`; `AbortError`.
    */
   readAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
+    if (options === undefined && this.isQuick(Code.Read, buffers, offset)) {
+      return this.quickly(Code.Read, buffers, offset as number);
+    }
     return this.later(options, (memory) => {
       return this.#transfer(Code.Read, buffers, offset, true, memory);
     });
@@ -194,6 +204,9 @@ export class OpenFile extends PositionedFile {
    * `bytesDone`; `AbortError` with `bytesDone`.
    */
   writeAt(buffers: Buffers, offset: number | bigint, options?: CallOptions): Promise<number> {
+    if (options === undefined && this.isQuick(Code.Write, buffers, offset)) {
+      return this.quickly(Code.Write, buffers, offset as number);
+    }
     return this.later(options, (memory) => {
       return this.#transfer(Code.Write, buffers, offset, true, memory);
     });
@@ -370,30 +383,16 @@ export class OpenFile extends PositionedFile {
   /* The shortest way for the commonest call; whatever it does not finish goes on as a transfer. */
   #transferSync(code: TransferCode, buffers: Buffers, at: number | bigint): number {
     const { engine } = this;
-    const length = buffers instanceof Uint8Array && typeof at === 'number' ? buffers.length : 0;
-    if (
-      engine.performTransfer === undefined ||
-      this.directAlignment !== undefined ||
-      length === 0 ||
-      !((at as number) >= 0 && Number.isSafeInteger((at as number) + length)) ||
-      this.isClosed ||
-      this.latch.cause !== undefined ||
-      !this.allows(code)
-    ) {
+    if (engine.performTransfer === undefined || !this.isQuick(code, buffers, at)) {
       return this.now(() => this.#transfer(code, buffers, at, true));
     }
-    const view = buffers as Uint8Array;
+    const view = buffers;
+    const { length } = view;
     const offset = at as number;
     const result = engine.performTransfer(code, this.fd, view, offset);
     this.counters.countTransfer(code, false, length, result);
-    return result === length ? length : this.#resume(code, view, offset, result);
-  }
-
-  #resume(code: TransferCode, view: Uint8Array, offset: number, result: number): number {
-    const transfer = new Transfer(this, sequenceOf(view), { code, offset, isWhole: true });
-    transfer.next();
-    transfer.resume(result);
-    return driveSync(this.engine, transferSteps(transfer));
+    if (result === length) return length;
+    return driveSync(engine, restSteps(this, { code, offset, length }, view, result));
   }
 
   #append(buffers: Buffers, memory: MemoryMode = 'reference'): Steps<number> {

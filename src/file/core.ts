@@ -22,7 +22,8 @@ import { explained, type FileExplanation } from './explain.js';
 import { Latch } from './latch.js';
 import { type Access, closing } from './open.js';
 import { type CallOptions, signalOf } from './options.js';
-import type { Alignment, Target } from './transfer.js';
+import { quickTransfer } from './quick.js';
+import { type Alignment, NOW_BYTES_MAX, type Target } from './transfer.js';
 
 export type TransferCode = typeof Code.Read | typeof Code.Write;
 
@@ -309,6 +310,30 @@ export abstract class FileCore implements Target {
     const place = engine.registerFile?.(this.#fd) ?? -1;
     if (place >= 0) this.#fixed = { engine, place };
     return place >= 0;
+  }
+
+  /** Whether a read may be tried on the calling thread: a direct one waits whatever it is told. */
+  readsAtOnce(length: number): boolean {
+    return this.directAlignment === undefined && length <= NOW_BYTES_MAX;
+  }
+
+  /** Whether a transfer is of one view, may be made at once, and asks for nothing special. */
+  protected isQuick(
+    code: TransferCode,
+    buffers: unknown,
+    at: number | bigint,
+  ): buffers is Uint8Array {
+    if (!(buffers instanceof Uint8Array) || typeof at !== 'number') return false;
+    const { length } = buffers;
+    if (length === 0 || !(at >= 0 && Number.isSafeInteger(at + length))) return false;
+    if (this.#isClosing || this.#isPreparing || this.latch.cause !== undefined) return false;
+    return this.directAlignment === undefined && this.memory === 'reference' && this.allows(code);
+  }
+
+  /** Makes a transfer that `isQuick`. */
+  protected quickly(code: TransferCode, view: Uint8Array, offset: number): Promise<number> {
+    this.#underWay++;
+    return quickTransfer(code, this, view, offset);
   }
 
   /** Keeps the file open until it is let go of. Errors: `IoError` when it is closed or broken. */

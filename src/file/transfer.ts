@@ -40,8 +40,8 @@ const staging: Staging = new Staging((bytes) => {
   return block;
 });
 
-/* More than this takes the calling thread too long to copy. */
-const NOW_BYTES_MAX = 65536;
+/** More than this takes the calling thread too long to copy. */
+export const NOW_BYTES_MAX = 65536;
 
 /**
  * A sequence on its way, as a step machine: `next` prepares a call, `take` reads its result, until
@@ -88,9 +88,13 @@ export class Transfer {
       this.#window.release();
       return undefined;
     }
-    const { offset } = this.#options;
     const { latch, path } = this.#target;
     if (latch.cause !== undefined) latch.check(this.#action(), path, this.bytesDone);
+    return this.#prepare();
+  }
+
+  #prepare(): Operation {
+    const { offset } = this.#options;
     this.#window.fill();
     const { operation } = this;
     operation.payload = this.#window.payload;
@@ -108,6 +112,12 @@ export class Transfer {
     const { counters } = this.#target;
     counters.countTransfer(operation.code, vectored, operation.length, operation.result);
     this.resume(operation.result);
+  }
+
+  /** Goes on as if it had made its first call, which answered `result`. */
+  answered(result: number): void {
+    this.#prepare();
+    this.resume(result);
   }
 
   /** Goes on after a call that answered `result`. */
@@ -200,4 +210,33 @@ export function* transferSteps(transfer: Transfer): Steps<number> {
     transfer.release();
     throw interruptedAt(error, transfer.bytesDone);
   }
+}
+
+/** The call that a transfer of one view began with. */
+export interface FirstCall {
+  readonly code: Code;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/**
+ * What is left of a transfer of one view whose first call was made elsewhere, whole as that was or
+ * not. Errors: what the answer of that call means, at once.
+ */
+export function restSteps(
+  target: Target,
+  { code, offset, length }: FirstCall,
+  view: Uint8Array,
+  result: number,
+): Steps<number> {
+  const sequence = { views: [view], byteLength: length };
+  const options = { code: code as TransferOptions['code'], offset, isWhole: true };
+  const transfer = new Transfer(target, sequence, options);
+  try {
+    transfer.answered(result);
+  } catch (error) {
+    transfer.release();
+    throw error;
+  }
+  return transferSteps(transfer);
 }

@@ -1,7 +1,7 @@
 /** One submission on its way: from its acceptance to the retrieval of its completion. */
 import { type Engine, type Interrupt, type Steps, start, type Waiter } from '../engine.js';
 import { AbortError, IoError, Status, timeIsUp } from '../errors.js';
-import { type OpenFile, type Prepared, Transfer, transferSteps } from '../file.js';
+import { type OpenFile, type Prepared, restSteps } from '../file.js';
 import { Code, codeName, errnoOf, Operation, refusal } from '../platform.js';
 import type { Completion, Tag } from './completion.js';
 
@@ -94,6 +94,7 @@ export class Submission implements Waiter, Interrupt {
     operation.offset = offset;
     operation.length = view.length;
     operation.payload = view;
+    operation.triesNow = code === Code.Read && file.readsAtOnce(view.length);
     this.operation = operation;
     this.file = file;
     this.view = view;
@@ -160,21 +161,14 @@ export class Submission implements Waiter, Interrupt {
 
   /* What was moved short goes on, and what was refused is told, as by any transfer of the file. */
   #resume(view: Uint8Array, result: number): void {
-    const { code, offset, length } = this.operation;
-    const sequence = { views: [view], byteLength: length };
-    const options = { code: code as TransferCode, offset, isWhole: true };
     this.#countTransfer(result);
-    const transfer = new Transfer(this.file as OpenFile, sequence, options);
-    try {
-      transfer.next();
-      transfer.resume(result);
-    } catch (error) {
-      transfer.release();
-      this.#reject(error);
-      return;
-    }
     const told = { signal: this, resolve: this.#resolve, reject: this.#reject };
-    start(this.#home.engine, transferSteps(transfer), told);
+    try {
+      const steps = restSteps(this.file as OpenFile, this.operation, view, result);
+      start(this.#home.engine, steps, told);
+    } catch (error) {
+      this.#reject(error);
+    }
   }
 
   readonly #resolve = (value: unknown): void => {
