@@ -12,19 +12,25 @@ export const question: Question = {
       name: 'one after the other',
       unit: 'ns',
       higherIsBetter: false,
-      subjects: [nothing('pool', 1), nothing('portable', 1), status(1), onThisThread('pool')],
+      subjects: [
+        nothing('ring', 1),
+        nothing('pool', 1),
+        nothing('portable', 1),
+        status(1),
+        onThisThread('pool'),
+      ],
     };
     yield {
       name: '256 in flight',
       unit: 'ns',
       higherIsBetter: false,
-      subjects: [nothing('pool', 256), nothing('portable', 256), status(256)],
+      subjects: [nothing('ring', 256), nothing('pool', 256), nothing('portable', 256), status(256)],
     };
     yield {
       name: 'heap allocated by one operation, 256 in flight',
       unit: 'bytes',
       higherIsBetter: false,
-      subjects: [heap('pool'), heap('portable')],
+      subjects: [heap('ring'), heap('pool'), heap('portable')],
     };
   },
 };
@@ -41,7 +47,7 @@ async function keepInFlight(depth: number, count: number, one: () => Promise<unk
   await Promise.all(Array.from({ length: depth }, lane));
 }
 
-function nothing(engineName: 'pool' | 'portable', depth: number): Subject {
+function nothing(engineName: 'ring' | 'pool' | 'portable', depth: number): Subject {
   const engine = engineNamed(engineName);
   return looped({
     name: `no-op, ${engineName}`,
@@ -50,7 +56,7 @@ function nothing(engineName: 'pool' | 'portable', depth: number): Subject {
   });
 }
 
-function onThisThread(engineName: 'pool' | 'portable'): Subject {
+function onThisThread(engineName: 'ring' | 'pool' | 'portable'): Subject {
   const engine = engineNamed(engineName);
   return looped({
     name: `no-op on the calling thread, ${engineName}`,
@@ -72,7 +78,7 @@ function status(depth: number): Subject {
 }
 
 /* Between two collections nothing is freed, so what the heap grew by is what was allocated. */
-function heap(engineName: 'pool' | 'portable'): Subject {
+function heap(engineName: 'ring' | 'pool' | 'portable'): Subject {
   const engine = engineNamed(engineName);
   const count = 2000;
   return {

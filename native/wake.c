@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -60,6 +61,14 @@ static int find_all(struct loop_calls *calls) {
          find(&calls->loop_of, "napi_get_uv_event_loop");
 }
 
+/* Left pending, it would be thrown by whatever call into the addon comes next. */
+static void throw_uncaught(napi_env env) {
+  bool is_pending = false;
+  napi_value error;
+  if (napi_is_exception_pending(env, &is_pending) != napi_ok || !is_pending) return;
+  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
+}
+
 static void on_readable(void *handle, int status, int events) {
   struct wake *wake = *(struct wake **)handle; /* uv_handle_t: its data stands first */
   napi_handle_scope scope;
@@ -70,7 +79,9 @@ static void on_readable(void *handle, int status, int events) {
   if (napi_get_reference_value(wake->env, wake->callback, &callback) == napi_ok &&
       napi_get_global(wake->env, &receiver) == napi_ok) {
     /* Not napi_call_function: this is the bottom of the stack, where ticks are to be run. */
-    napi_make_callback(wake->env, NULL, receiver, callback, 0, NULL, NULL);
+    if (napi_make_callback(wake->env, NULL, receiver, callback, 0, NULL, NULL) != napi_ok) {
+      throw_uncaught(wake->env);
+    }
   }
   napi_close_handle_scope(wake->env, scope);
 }

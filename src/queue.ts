@@ -299,7 +299,7 @@ export class CompletionQueue extends Retrieval {
     options: FixedOptions,
   ): void {
     const submission = this.prepare(file, tag, options);
-    const { view, place } = this.#slots.at(slot);
+    const { view, place, use } = this.#slots.at(slot);
     const isWhole = options.start === undefined && options.length === undefined;
     const { start, length } = isWhole ? { start: 0, length: view.length } : partOf(view, options);
     const piece = isWhole ? view : view.subarray(start, start + length);
@@ -307,8 +307,8 @@ export class CompletionQueue extends Retrieval {
     if (length === 0 || file.memory !== 'reference' || !file.takes(code, piece, offset)) {
       this.#asCall(submission, code, file, piece, offset);
     } else {
-      this.memory.take(slot, code === Code.Read, 'slot');
-      submission.key = slot;
+      use.take(code === Code.Read, 'slot', slot);
+      submission.use = use;
       submission.becomeTransfer(code, file, piece, offset);
       submission.useSlot(place, start);
     }

@@ -184,6 +184,7 @@ export abstract class Flow {
 
   #endedOne(submission: Submission): void {
     const { key, keys, stopTimer, error } = submission;
+    submission.use?.giveBack();
     if (key !== undefined) this.memory.giveBack(key);
     if (keys !== undefined) for (const view of keys) this.memory.giveBack(view);
     if (stopTimer !== undefined) {

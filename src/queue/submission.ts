@@ -4,6 +4,7 @@ import { AbortError, IoError, Status, timeIsUp } from '../errors.js';
 import { type OpenFile, type Prepared, restSteps } from '../file.js';
 import { Code, codeName, errnoOf, Operation, refusal } from '../platform.js';
 import type { Completion, Tag } from './completion.js';
+import type { Use } from './use.js';
 
 /** Where a submission is. */
 export const Stage = { Free: 0, Staged: 1, UnderWay: 2, Ended: 3 } as const;
@@ -64,8 +65,9 @@ export class Submission implements Waiter, Interrupt {
   file: OpenFile | undefined = undefined;
   /** What a transfer moves. */
   view: Uint8Array | undefined = undefined;
-  /** The memory it uses: a view or a slot, or several views. */
-  key: Uint8Array | number | undefined = undefined;
+  /** The memory it uses: of a slot, of a view, or of several views. */
+  use: Use | undefined = undefined;
+  key: Uint8Array | undefined = undefined;
   keys: readonly Uint8Array[] | undefined = undefined;
   /** Bytes it has to move for a chain to go on; -1: it moves none. */
   wanted = -1;
@@ -236,6 +238,7 @@ export class Submission implements Waiter, Interrupt {
     this.asked = Asked.Nothing;
     this.file = undefined;
     this.view = undefined;
+    this.use = undefined;
     this.key = undefined;
     this.keys = undefined;
     this.wanted = -1;

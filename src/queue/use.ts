@@ -3,22 +3,43 @@ import { invalidValue } from '../errors.js';
 
 const READING = -1;
 
-/** By view or registered slot: how many writes take from it, or that a read fills it. */
+/** How many writes take from a piece of memory, or -1: a read fills it. */
+export class Use {
+  #uses = 0;
+
+  /** Errors: `TypeError` naming the argument when what is under way would be disturbed. */
+  take(isRead: boolean, argument: string, value: unknown): void {
+    if (this.#uses === READING || (isRead && this.#uses > 0)) {
+      const expected = 'memory that no operation under way reads into or writes from';
+      throw invalidValue(argument, expected, value);
+    }
+    this.#uses = isRead ? READING : this.#uses + 1;
+  }
+
+  /** Answers whether nobody uses it any more. */
+  giveBack(): boolean {
+    this.#uses = this.#uses === READING ? 0 : this.#uses - 1;
+    return this.#uses === 0;
+  }
+}
+
+/** The uses of views, by view. */
 export class MemoryInUse {
-  readonly #uses: Map<Uint8Array | number, number> = new Map();
+  readonly #uses: Map<Uint8Array, Use> = new Map();
+  readonly #spare: Use[] = [];
 
   /**
    * Takes a view for a read (alone) or a write (beside other writes).
    *
-   * Errors: `TypeError` when it is under way in a way that this would disturb.
+   * Errors: as `Use.take`.
    */
-  take(key: Uint8Array | number, isRead: boolean, argument: string): void {
-    const uses = this.#uses.get(key);
-    if (uses !== undefined && (isRead || uses === READING)) {
-      const expected = 'memory that no operation under way reads into or writes from';
-      throw invalidValue(argument, expected, key);
+  take(view: Uint8Array, isRead: boolean, argument: string): void {
+    let use = this.#uses.get(view);
+    if (use === undefined) {
+      use = this.#spare.pop() ?? new Use();
+      this.#uses.set(view, use);
     }
-    this.#uses.set(key, isRead ? READING : (uses ?? 0) + 1);
+    use.take(isRead, argument, view);
   }
 
   /** Takes all or none. Errors: as `take`. */
@@ -33,10 +54,10 @@ export class MemoryInUse {
     }
   }
 
-  giveBack(key: Uint8Array | number): void {
-    const uses = this.#uses.get(key);
-    if (uses === undefined) return;
-    if (uses > 1) this.#uses.set(key, uses - 1);
-    else this.#uses.delete(key);
+  giveBack(view: Uint8Array): void {
+    const use = this.#uses.get(view);
+    if (use?.giveBack() !== true) return;
+    this.#uses.delete(view);
+    this.#spare.push(use);
   }
 }
