@@ -43,7 +43,7 @@ import {
   type Pieces,
   Source,
 } from './replace/source.js';
-import { type Traits, traitsOf } from './replace/spot.js';
+import { Held, type Traits, traitsOf } from './replace/spot.js';
 import { temporaryName } from './replace/temporary.js';
 import { giveTraits } from './replace/traits.js';
 import { inTurns } from './replace/turns.js';
@@ -58,7 +58,15 @@ export type {
   ReplaceSettings,
   Traits,
 };
-export { giveTraits, ReplaceFilesError, Replacement, replaceSettingsOf, temporaryName, traitsOf };
+export {
+  giveTraits,
+  Held as HeldDirectories,
+  ReplaceFilesError,
+  Replacement,
+  replaceSettingsOf,
+  temporaryName,
+  traitsOf,
+};
 
 /* Of two spellings of one path, too; a link and what it leads to are two. */
 function turnOf({ path }: Place): string {

@@ -14,10 +14,17 @@ import {
 import { join } from 'node:path';
 import { type CopyOptions, type CopyReport, copyFile, type Engine, IoError } from 'holdfast';
 import { Code, codeName } from '#holdfast/platform.js';
-import { type CopyFace, copyFaces, copyWith, makeSparse, refusedCopy } from './copy/worlds.js';
+import {
+  type CopyFace,
+  copyWith,
+  facesOn,
+  makeSparse,
+  onEngines,
+  refusedCopy,
+} from './copy/worlds.js';
 import { setAttribute } from './replace/attributes.js';
 import { FaultyEngine, type Judge } from './replace/faulty.js';
-import { onEngines, temporaries } from './replace/worlds.js';
+import { temporaries } from './replace/worlds.js';
 import { scratch } from './support/scratch.js';
 
 const OLD = 'old content';
@@ -135,7 +142,7 @@ onEngines(
     const root = scratch(t);
     let count = 0;
     for (const scenario of scenarios) {
-      for (const face of copyFaces) {
+      for (const face of facesOn(inner)) {
         for (const refuse of ['EIO', 'ENOSPC']) {
           for (let k = 0; ; k++) {
             const judge = (): Judge => (_, index) => (index === k ? { refuse } : undefined);
@@ -167,7 +174,7 @@ for (const refuse of ['EXDEV', 'EOPNOTSUPP', 'EINVAL', 'ENOSYS', 'EPERM', 'ETXTB
   onEngines(`a copy goes on by reading after ${refuse} of the faster ways`, async (t, inner) => {
     const root = scratch(t);
     for (const scenario of [scenarios[0], scenarios[5]] as const) {
-      for (const face of copyFaces) {
+      for (const face of facesOn(inner)) {
         const judge =
           (): Judge =>
           ({ code, length }) => {
@@ -190,7 +197,7 @@ for (const refuse of ['EXDEV', 'EOPNOTSUPP', 'EINVAL', 'ENOSYS', 'EPERM', 'ETXTB
 
 onEngines('reflink: always refuses where there is none, the target untouched', async (t, inner) => {
   const root = scratch(t);
-  for (const face of copyFaces) {
+  for (const face of facesOn(inner)) {
     const judge =
       (): Judge =>
       ({ code }) =>
@@ -225,7 +232,7 @@ for (const [words, change] of Object.entries(changes)) {
   onEngines(`a source that ${words} under a copy ends it`, async (t, inner) => {
     const root = scratch(t);
     for (const at of [Code.Lock, Code.Read, Code.CopyRange, Code.Seek]) {
-      for (const face of copyFaces) {
+      for (const face of facesOn(inner)) {
         let isDone = false;
         const judge =
           ({ source }: { source: string }): Judge =>
@@ -267,4 +274,33 @@ onEngines('a refused write tells how far the copy was', async (t, inner) => {
   const error = await refusedCopy(copyFile(source, join(directory, 'target'), { engine }));
   deepEqual([error.code, error.kind, error.step], ['EFBIG', 'too-large', 'write']);
   ok((error.bytesDone as number) > 0 && (error.bytesDone as number) < 40_000_000);
+});
+
+/*
+ * Pieces are read and written in turn in one run: a short call in the middle leaves the rest of it
+ * undone, and what goes on from there must neither skip nor repeat.
+ */
+onEngines('a copy by reading resumes after any short call', async (t, inner) => {
+  const root = scratch(t);
+  const [source, target] = [join(root, 'source'), join(root, 'target')];
+  const tile = Buffer.from(Array.from({ length: 4099 }, (_, at) => 1 + ((at * 7) % 251)));
+  const content = Buffer.alloc(3_000_001, tile);
+  writeFileSync(source, content);
+  for (const face of facesOn(inner)) {
+    for (const every of [1, 2, 3, 5]) {
+      for (const cut of [1, 100_000]) {
+        let count = 0;
+        const judge: Judge = ({ code, length }) => {
+          const moves = code === Code.Read || code === Code.Write;
+          if (!moves || length <= cut || ++count % every !== 0) return undefined;
+          return count > 40 ? undefined : { shortBytes: length - cut };
+        };
+        const engine = new FaultyEngine(inner, judge);
+        const report = await copyWith(face, engine)(source, target, { reflink: 'never' });
+        equal(report.bytes, content.length);
+        ok(readFileSync(target).equals(content), `${face}: every ${every}., by ${cut} bytes`);
+        ok(count > 10);
+      }
+    }
+  }
 });

@@ -19,12 +19,15 @@ import {
   copyFaces,
   copying,
   copyWith,
+  engineOr,
+  engineWords,
   extentsOf,
   makeSparse,
   notedIn,
   refusedCopy,
   SPARSE,
   SPARSE_BYTES,
+  wordsFor,
 } from './copy/worlds.js';
 import {
   accessOf,
@@ -33,7 +36,7 @@ import {
   setAttribute,
   setDefaultAccess,
 } from './replace/attributes.js';
-import { engineHere, engineWords, modeAt, needsRoot, temporaries } from './replace/worlds.js';
+import { engineHere, modeAt, needsRoot, temporaries } from './replace/worlds.js';
 import { type Mount, type MountKind, mountFor } from './support/mounts.js';
 import { assertNoNewDescriptors, openDescriptors, scratch } from './support/scratch.js';
 
@@ -45,12 +48,13 @@ type Check = (mount: Mount, copy: ReturnType<typeof copyWith>, isNative: boolean
 async function onEach(t: TestContext, mount: Mount, check: Check): Promise<void> {
   const before = openDescriptors();
   for (const word of engineWords) {
-    const engine = engineHere(word);
+    const engine = engineOr(word);
     if (typeof engine === 'string') {
       t.diagnostic(`NOT TESTED on ${word}: ${engine}`);
       continue;
     }
-    for (const face of copyFaces) await check(mount, copyWith(face, engine), word === 'pool');
+    const faces = copyFaces.filter((face) => wordsFor(face).includes(word));
+    for (const face of faces) await check(mount, copyWith(face, engine), word !== 'portable');
   }
   deepEqual(temporaries(mount.path), []);
   assertNoNewDescriptors(before);
@@ -132,7 +136,7 @@ copying('to another file system copies by reading', async (t, copy, engine) => {
   const report = await copy(source, target);
   equal(report.method, 'read-write');
   ok(notedIn(report).includes('reflink') && notedIn(report).includes('copy_file_range'));
-  if (engine.name === 'pool') {
+  if (engine.name !== 'portable') {
     deepEqual(report.fallbacks.slice(0, 2), [
       { what: 'reflink', reason: 'EXDEV' },
       { what: 'copy_file_range', reason: 'EXDEV' },
@@ -253,7 +257,7 @@ for (const kind of ['ext4', 'xfs'] as const) {
     writeFileSync(source, Buffer.alloc(3 * MEBIBYTE, 's'), { flush: true });
     let turn = 0;
     for (const word of engineWords) {
-      const engine = engineHere(word);
+      const engine = engineOr(word);
       if (typeof engine === 'string') continue;
       for (const face of copyFaces) {
         for (const reflink of ['auto', 'never'] as const) {

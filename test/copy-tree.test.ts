@@ -30,9 +30,10 @@ import {
   type TreeEntry,
 } from 'holdfast';
 import { Code } from '#holdfast/platform.js';
+import { engineOr, engineWords, onEngines, wordsFor } from './copy/worlds.js';
 import { accessOf, attributesOf, setAttribute, setDefaultAccess } from './replace/attributes.js';
 import { FaultyEngine, type Judge } from './replace/faulty.js';
-import { engineHere, engineWords, onEngines } from './replace/worlds.js';
+import { engineHere } from './replace/worlds.js';
 import { mountFor } from './support/mounts.js';
 import { assertNoNewDescriptors, openDescriptors, scratch } from './support/scratch.js';
 
@@ -57,7 +58,8 @@ function trees(
   run: (t: TestContext, copy: CopyOfTree, engine: Engine) => Promise<void>,
 ): void {
   for (const face of faces) {
-    onEngines(`${face}() ${criterion}`, (t, engine) => run(t, treeWith(face, engine), engine));
+    const name = `${face}() ${criterion}`;
+    onEngines(name, (t, engine) => run(t, treeWith(face, engine), engine), wordsFor(face));
   }
 }
 
@@ -450,7 +452,7 @@ for (const kind of ['ext4', 'xfs'] as const) {
     makeTree(source);
     const expected = pictureOf(source);
     for (const word of engineWords) {
-      const engine = engineHere(word);
+      const engine = engineOr(word);
       if (typeof engine === 'string') continue;
       for (const face of faces) {
         const target = join(mount.path, `${word}-${face}`);

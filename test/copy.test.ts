@@ -22,8 +22,8 @@ import {
   type Engine,
   IoError,
 } from 'holdfast';
-import { copyFaces, copying, copyWith, refusedCopy } from './copy/worlds.js';
-import { engineHere, modeAt, onEngines } from './replace/worlds.js';
+import { copyFaces, copying, copyWith, onEngines, refusedCopy } from './copy/worlds.js';
+import { engineHere, modeAt } from './replace/worlds.js';
 import { mountFor } from './support/mounts.js';
 import {
   assertHoldsOnly,

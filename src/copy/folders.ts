@@ -12,8 +12,9 @@ import {
   Operation,
   type Place,
 } from '../platform.js';
-import { giveTraits, type Traits, traitsOf } from '../replace.js';
+import { giveTraits, HeldDirectories, type Traits, traitsOf } from '../replace.js';
 import { foundSteps, refusedTree } from './entries.js';
+import { Company } from './single.js';
 
 /** A directory under way. */
 export interface Folder {
@@ -24,8 +25,18 @@ export interface Folder {
   readonly target: Held;
   /** What the target takes over, where this copy made it. */
   readonly traits: Traits | undefined;
+  /** What the copies of its files share. */
+  readonly company: Company;
   /** What in it is not done yet. */
   pendingCount: number;
+}
+
+/** What the copies into a directory share. */
+export function companyOf({ fd, place }: Held): Company {
+  if (fd < 0) return new Company();
+  const held = new HeldDirectories();
+  held.add(place.path, fd);
+  return new Company(held);
 }
 
 export type Note = (what: string, reason: string) => void;

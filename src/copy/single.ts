@@ -4,7 +4,7 @@ import { type DurableState, IoError, interruptedAt } from '../errors.js';
 import { closing } from '../file.js';
 import { identityOf } from '../held.js';
 import type { FileStat, Place } from '../platform.js';
-import { Replacement, type ReplaceReport, traitsOf } from '../replace.js';
+import { type HeldDirectories, Replacement, type ReplaceReport, traitsOf } from '../replace.js';
 import { Content, type CopyMethod, type Moved } from './content.js';
 import type { CopySettings } from './options.js';
 import { changed, checkRegular, openSource, type Source } from './source.js';
@@ -70,11 +70,24 @@ function told(
   });
 }
 
+/** What the copies of one directory's files share. */
+export class Company {
+  /** The directory of the targets, held open. */
+  readonly held: HeldDirectories | undefined;
+  /** Why there are no reflinks here, once it is known. */
+  cloneRefusal: string | undefined;
+
+  constructor(held?: HeldDirectories) {
+    this.held = held;
+  }
+}
+
 /** How a source is reached, where it is not by its name alone. */
 export interface SourceWish {
   readonly followsLinks: boolean;
   /** The file that it has to be still. */
   readonly expected?: FileStat;
+  readonly company?: Company;
 }
 
 /**
@@ -95,7 +108,7 @@ export function* copySteps(
     throw told(error, route, { bytesDone: 0 });
   }
   try {
-    return yield* copyOpened(source, route, settings, wish.expected);
+    return yield* copyOpened(source, route, settings, wish);
   } finally {
     yield closing(source.fd);
   }
@@ -105,7 +118,7 @@ function* copyOpened(
   source: Source,
   route: Route,
   settings: CopySettings,
-  expected: FileStat | undefined,
+  { expected, company = new Company() }: SourceWish,
 ): Steps<CopyReport> {
   const { engine, stat } = source;
   let replacement: Replacement | undefined;
@@ -115,12 +128,18 @@ function* copyOpened(
     checkRegular(source);
     if (identityOf(stat) !== identityOf(expected ?? stat)) throw changed(source);
     const takesAfter = yield* traitsOf(engine, source);
-    replacement = new Replacement(engine, route.target, { ...settings.replacing, takesAfter });
+    replacement = new Replacement(
+      engine,
+      route.target,
+      { ...settings.replacing, takesAfter },
+      company.held,
+    );
     const old = yield* replacement.find();
     if (old !== undefined && identityOf(stat) === identityOf(old)) throw oneFile(route);
     yield* replacement.open();
     content = new Content(source, replacement, {
       reflink: settings.reflink,
+      company,
       isSynced: settings.replacing.durable !== false,
       tell: settings.onProgress,
       note: (what, reason) => notes.push({ what, reason }),

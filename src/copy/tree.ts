@@ -10,6 +10,7 @@ import { temporaryName } from '../replace.js';
 import type { CopyMethod } from './content.js';
 import { type Entry, entriesIn, foundSteps, isWithin, refusedTree } from './entries.js';
 import {
+  companyOf,
   dropFolder,
   type Folder,
   leaveSteps,
@@ -239,6 +240,7 @@ export class Tree {
         source,
         target,
         traits,
+        company: companyOf(target),
         pendingCount: 0,
       });
     } catch (error) {
@@ -332,7 +334,15 @@ export class Tree {
       target = made.held;
       const traits = made.isMade ? yield* traitsOfHeld(engine, source, stat) : undefined;
       const path = pathIn(parent, name);
-      return yield* this.#hold({ path, parent, source, target, traits, pendingCount: 0 });
+      return yield* this.#hold({
+        path,
+        parent,
+        source,
+        target,
+        traits,
+        company: companyOf(target),
+        pendingCount: 0,
+      });
     } catch (error) {
       const isHeld = [...this.#open].some((folder) => folder.source === source);
       if (!isHeld) yield* letGo(source, target);
@@ -357,7 +367,7 @@ export class Tree {
     };
     const { file } = this.settings;
     const settings = this.settings.onProgress === undefined ? file : { ...file, onProgress };
-    const wish = { followsLinks: false, expected: stat };
+    const wish = { followsLinks: false, expected: stat, company: folder.company };
     const report = yield* copySteps(this.engine, { source, target }, settings, wish);
     for (const { what, reason } of report.fallbacks) this.#note(what, reason);
     this.#methods[report.method]++;

@@ -143,6 +143,14 @@ export class Held {
   /** All of them, to be closed by whoever made this. */
   readonly descriptors: number[] = [];
   readonly #byPath: Map<string, number> = new Map();
+  readonly #rights: Map<number, Rights> = new Map();
+
+  /** The rights a directory gives what is made in it, asked once. */
+  *rightsGiven(directory: Place, descriptor: number): Steps<Rights> {
+    const known = this.#rights.get(descriptor) ?? (yield* rightsGiven(directory, descriptor));
+    this.#rights.set(descriptor, known);
+    return known;
+  }
 
   get(path: string): number | undefined {
     return this.#byPath.get(path);
@@ -279,7 +287,7 @@ export function* findSpot(engine: Engine, path: Place, wish: Wish): Steps<Spot> 
       if (opened >= 0 && held !== undefined) held.add(look.directory.path, opened);
       if (before >= 0) yield closing(before);
       before = held === undefined ? opened : -1;
-      const spot = yield* spotOf(look, path.path);
+      const spot = yield* spotOf(look, path.path, held);
       const isLink = spot.old?.kind === 'symlink';
       if (!isLink || !followSymlink) {
         before = -1;
@@ -295,7 +303,7 @@ export function* findSpot(engine: Engine, path: Place, wish: Wish): Steps<Spot> 
 
 type Found = Omit<Spot, 'isLink' | 'isOurs'>;
 
-function* spotOf(look: Look, path: string): Steps<Found> {
+function* spotOf(look: Look, path: string, held: Held | undefined): Steps<Found> {
   const { open, known, stat, list, directory } = look;
   if (open !== undefined && open.result < 0) {
     throw untouched(open, 'open the directory', path);
@@ -305,7 +313,8 @@ function* spotOf(look: Look, path: string): Steps<Found> {
   const spot = { directory, descriptor, target, ...NONE, ...rightsIn(look.rights) };
   if (stat.result === errnoOf('ENOENT')) {
     /* The run had stopped at the name. A new file has the directory's rights, but for a copy. */
-    const rights = look.wantsRights ? yield* rightsGiven(directory, descriptor) : {};
+    const asked = look.wantsRights ? (held?.rightsGiven ?? rightsGiven) : undefined;
+    const rights = asked === undefined ? {} : yield* asked.call(held, directory, descriptor);
     return { ...spot, ...rights, old: undefined };
   }
   if (stat.result < 0) throw untouched(stat, 'inspect the target', path);
