@@ -161,7 +161,7 @@ onEngines(
         }
       }
     }
-    ok(count > 300, `${count} cases`);
+    ok(count > 130 * facesOn(inner).length, `${count} cases`);
   },
 );
 

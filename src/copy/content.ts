@@ -393,7 +393,7 @@ export class Content {
       const [reading, writing] = [transfers[index] as Transfer, transfers[index + 1] as Transfer];
       const isRead = reading.operation.result === memory.length;
       reading.take();
-      const length = isRead ? memory.length : yield* transferSteps(reading);
+      const length = reading.bytesDone;
       isStopped = !isRead || writing.operation.result !== memory.length;
       if (isRead) {
         writing.take();
