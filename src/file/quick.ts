@@ -7,6 +7,8 @@ type TransferCode = typeof Code.Read | typeof Code.Write;
 
 /** A file as a quick transfer needs it. */
 export interface QuickTarget extends Target {
+  /** Its place in the engine's table of registered files; -1: none. */
+  readonly fixedPlace: number;
   letGo(): void;
 }
 
@@ -34,6 +36,7 @@ class Quick implements Waiter {
     const operation = code === Code.Read ? this.#read : this.#write;
     const { length } = view;
     operation.fd = target.fd;
+    operation.fixedFile = target.fixedPlace;
     operation.offset = offset;
     operation.length = length;
     operation.payload = view;
