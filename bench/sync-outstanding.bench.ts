@@ -2,6 +2,7 @@ import { type FileHandle, open as openHandle, readFile, writeFile } from 'node:f
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { OpenFile } from 'holdfast';
+import { engineNamed } from '#holdfast/engine.js';
 import { durablePlaces, type Place } from './harness/places.js';
 import type { Case, Question, Subject } from './harness/question.js';
 
@@ -34,12 +35,13 @@ type MakeWriter = (place: Place) => Promise<Writer>;
 
 const block = new Uint8Array(4096);
 
-async function holdfastWriter(place: Place): Promise<Writer> {
+async function holdfastWriter(place: Place, name: 'ring' | 'pool'): Promise<Writer> {
   const { openFile } = await import('holdfast');
   const files: OpenFile[] = [];
   for (let index = 0; index < fileCount; index++) {
-    const path = join(place.path, `ours-${index}`);
-    files.push(await openFile(path, { access: 'read-write', create: true }));
+    const path = join(place.path, `ours-${name}-${index}`);
+    const options = { access: 'read-write', create: true, engine: engineNamed(name) } as const;
+    files.push(await openFile(path, options));
   }
   return {
     async writeAndSync(lane) {
@@ -78,7 +80,8 @@ async function idleWriter(): Promise<Writer> {
 }
 
 const writers: readonly { readonly name: string; readonly make: MakeWriter }[] = [
-  { name: 'holdfast', make: holdfastWriter },
+  { name: 'holdfast, ring', make: (place) => holdfastWriter(place, 'ring') },
+  { name: 'holdfast, pool', make: (place) => holdfastWriter(place, 'pool') },
   { name: 'fs.promises', make: nodeWriter },
   { name: 'nothing outstanding', make: idleWriter },
 ];
@@ -125,7 +128,10 @@ function delayCase(place: Place): Case {
     unit: 'ms',
     higherIsBetter: false,
     subjects: writers.map((writer) => subjectOf(place, writer, delays)),
-    goals: [{ subject: 'holdfast', valueAtMost: 5 }],
+    goals: [
+      { subject: 'holdfast, ring', valueAtMost: 5 },
+      { subject: 'holdfast, pool', valueAtMost: 5 },
+    ],
   };
 }
 
@@ -147,6 +153,6 @@ function readCase(place: Place): Case {
     higherIsBetter: false,
     statistics: ['median', 'p99'],
     subjects: writers.map((writer) => subjectOf(place, writer, reads)),
-    goals: [{ subject: 'holdfast', against: 'nothing outstanding', timeAtMost: 1.2 }],
+    goals: [{ subject: 'holdfast, ring', against: 'nothing outstanding', timeAtMost: 1.2 }],
   };
 }
