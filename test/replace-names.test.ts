@@ -250,12 +250,24 @@ test('an exchange that the file system lacks is refused, and nothing is left', a
 test('the old file of an exchange is nobody to remove, wherever it stops', async (t) => {
   const inner = pool(t);
   if (inner === undefined) return;
-  for (const face of faces) {
+  const alone = (index: number, k: number): boolean => index === k;
+  /* And all that follows, but what tidies up. */
+  const onward = (index: number, k: number): boolean => index >= k;
+  for (const [face, isStruck] of faces.flatMap(
+    (one) =>
+      [
+        [one, alone],
+        [one, onward],
+      ] as const,
+  )) {
     for (let k = 0; ; k++) {
       const directory = scratch(t);
       const path = join(directory, 'file');
       writeFileSync(path, 'old');
-      const judge: Judge = (_, index) => (index === k ? { refuse: 'EIO' } : undefined);
+      const judge: Judge = ({ mustRun, code }, index) => {
+        const tidies = mustRun && code !== Code.Rename && code !== Code.Sync;
+        return isStruck(index, k) && !tidies ? { refuse: 'EIO' } : undefined;
+      };
       const engine: FaultyEngine = new FaultyEngine(inner, judge);
       const { replace } = worldOf(face, engine);
       await replace(path, 'new', { exchange: true }).catch(() => undefined);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
   type IoError,
+  makeDirectorySync,
   openFileSync,
   type ReplaceEntry,
   ReplaceFilesError,
@@ -15,7 +16,7 @@ import {
   replaceFilesSync,
 } from 'holdfast';
 import { simulatedDisk } from 'holdfast/testing';
-import type { Engine } from '#holdfast/engine.js';
+import type { Engine, Waiter } from '#holdfast/engine.js';
 import { Code, type Operation } from '#holdfast/platform.js';
 import { FaultyEngine, type Judge } from './replace/faulty.js';
 import { onEngines, pieces, reports, temporaries } from './replace/worlds.js';
@@ -78,7 +79,10 @@ test('a replace beside others is durable when it resolves, for every crash', asy
   for (let seed = 1; seed <= 60; seed++) {
     const disk = simulatedDisk(seed, { reorderCompletions: true });
     const { engine } = disk;
-    const names = Array.from({ length: 1 + (seed % 12) }, (_, at) => `/file${at}`);
+    /* Two directories never share a sync. */
+    for (const directory of ['/a', '/b']) makeDirectorySync(directory, { engine });
+    const count = 1 + (seed % 12);
+    const names = Array.from({ length: count }, (_, at) => `/${'ab'[at % 2]}/file${at}`);
     const checks = names.map(async (path, at) => {
       for (let turn = 0; turn < 3; turn++) {
         await replaceFile(path, `${at} ${turn}`, { engine });
@@ -97,16 +101,27 @@ function textOn(engine: Engine, path: string): string {
   return text;
 }
 
-/* The moment is made: the second name is given while the first sync is under way. */
+/** Tells of the sync of a directory long after it was done. */
+class Slow extends Noting {
+  override submit(head: Operation, waiter: Waiter): void {
+    const isAlone = head.code === Code.Sync && head.next === undefined;
+    const settle = (): void => void setTimeout(() => waiter.settle(), 15);
+    super.submit(head, isAlone ? { settle } : waiter);
+  }
+}
+
+/* The moment is made: names are given while a sync is under way that began before. */
 onEngines('a name given while a sync is under way waits for the next', async (t, inner) => {
   const directory = scratch(t);
   await replaceFile(join(directory, 'warm'), 'x', { engine: inner });
-  const engine = new Noting(inner);
-  const all = Array.from({ length: 12 }, (_, at) => {
-    const done = replaceFile(join(directory, `${at}`), 'x', { engine, sweep: false });
-    return done.then(() => engine.notes.push(`done ${at}`));
+  const engine = new Slow(inner);
+  const all = Array.from({ length: 12 }, async (_, at) => {
+    await new Promise((resolve) => setTimeout(resolve, at * 4));
+    await replaceFile(join(directory, `${at}`), 'x', { engine, sweep: false });
+    engine.notes.push(`done ${at}`);
   });
   await Promise.all(all);
+  ok(engine.notes.filter((note) => note === 'directory').length < 12, 'some were shared');
   for (let at = 0; at < 12; at++) {
     const { notes } = engine;
     const named = notes.indexOf(`name ${at}`);
