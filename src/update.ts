@@ -98,6 +98,8 @@ async function updated(asked: Asked, change: (old: Old) => unknown): Promise<Upd
     const old = await drive(engine, session.begin(), signal);
     const content = contentOf(await answered(asked, () => change(old)), settings);
     return await inTurn(session.place, () => drive(engine, session.finish(content), deadline()));
+  } catch (error) {
+    throw session.told(error);
   } finally {
     await drive(engine, session.end());
   }

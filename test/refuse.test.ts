@@ -126,8 +126,8 @@ async function refuseLoop(scenario: Scenario, make: Make): Promise<number> {
 }
 
 /*
- * Short is not refused; but the last byte is, when each transfer is to leave one, and so is the read
- * of one byte that looks for the end of a file.
+ * Short is not refused; but the last byte is, when each transfer is to leave one, and so is the
+ * read of one byte that looks for the end of a file.
  */
 function checkResumed({ code, short }: Fault, sticky: boolean, error: unknown): void {
   if (short === undefined) return;

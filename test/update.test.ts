@@ -222,7 +222,7 @@ test('an update whose time is up, or that is aborted, is not one', async (t) => 
   await settled();
   giveUp.abort();
   await rejects(hangs, { name: 'AbortError' });
-  await rejects(late, { code: 'ETIMEDOUT' });
+  await rejects(late, { code: 'ETIMEDOUT', path, step: 'update', durable: 'old' });
   assertHoldsOnly(directory, ['.state.lock']);
   equal(calls, 0);
   await updateFile(path, change, { timeoutMs: 5000, signal: giveUp.signal }).catch(() => undefined);

@@ -69,7 +69,7 @@ function untouched(errno: number, syscall: string, path: string): IoError {
   return refusal(errno, { ...context, durable: 'old' });
 }
 
-/* Before the replace nothing has happened to the file: errors of locks and reads do not know that. */
+/* Before the replace nothing has happened to the file: locks and reads do not know that. */
 function* toldAsOld<T>(steps: Steps<T>): Steps<T> {
   try {
     return yield* steps;
@@ -165,6 +165,15 @@ export class Session {
     }
     const report = yield* new Replacement(this.engine, this.#target, replace).all(content);
     return { ...report, exclusion, lockPath: lock?.path };
+  }
+
+  /** What is known of a time that was up between steps: the replace tells of its own. */
+  told(error: unknown): unknown {
+    const isTime = error instanceof IoError && error.code === 'ETIMEDOUT';
+    if (!isTime || error.durable !== undefined) return error;
+    const fields = { action: 'update the file', path: this.path, step: 'update', cause: error };
+    const words = 'the time given is up';
+    return new IoError({ ...fields, code: 'ETIMEDOUT', words, durable: 'old' });
   }
 
   /** Lets the next one in. */

@@ -102,7 +102,7 @@ const updates = [
 /* EAGAIN for good is a lock that is held: it is not waited for long. */
 function turnsOn(engine: Engine): UpdateOptions {
   const exclusion = engine.capabilities.locks === true ? 'processes' : 'this-process';
-  return { engine, exclusion, timeoutMs: 100 };
+  return { engine, exclusion, timeoutMs: 2000 };
 }
 
 function changed(old: string | undefined) {
