@@ -1,4 +1,4 @@
-/** Replaces durably in about 0.6 of the time, where one commit of the journal is proved enough. */
+/** Replaces durably in two thirds of the time, where one commit of the journal is proved enough. */
 import './scratch.js';
 import { readFile } from 'node:fs/promises';
 import { probe, replaceFile } from 'holdfast';

@@ -24,9 +24,14 @@ export const beginOf = ({ how, name }: Entry, turn: number): string =>
   `${how} ${name} begin ${turn}`;
 export const doneOf = ({ how, name }: Entry, turn: number): string => `${how} ${name} done ${turn}`;
 
-/** The record that a turn appends; a small content. */
+/** The record that a turn appends. */
 export function recordOf(turn: number): Buffer {
   return Buffer.alloc(40 + ((turn * 101) % 3000), `${turn},`);
+}
+
+/** A content so small that ext4 with inline_data keeps it in the inode. */
+export function tinyOf(turn: number): Buffer {
+  return Buffer.alloc(20 + (turn % 100), `${turn},`);
 }
 
 /** A content of many pages. */
@@ -36,7 +41,7 @@ export function bulkOf(turn: number): Buffer {
 
 /** What a turn replaces with: of ten turns eight middling ones, a small and a large one. */
 export function mixedOf(turn: number): Buffer {
-  if (turn % 10 === 3) return recordOf(turn);
+  if (turn % 10 === 3) return tinyOf(turn);
   return turn % 10 === 6 ? bulkOf(turn) : contentOf(turn);
 }
 

@@ -59,7 +59,7 @@ static void must(int result, const char *what) {
 static size_t content_of(int turn) {
   size_t number = (size_t)turn, length = 4096 + number * 7919 % 60000;
   char word[16], end = ';';
-  if (turn % 10 == 3) length = 40 + number * 101 % 3000, end = ',';
+  if (turn % 10 == 3) length = 20 + number % 100, end = ',';
   if (turn % 10 == 6) length = 300000 + number * 7919 % 60000, end = ':';
   size_t step = (size_t)snprintf(word, sizeof word, "%d%c", turn, end);
   for (size_t i = 0; i < length; i++) content[i] = word[i % step];
