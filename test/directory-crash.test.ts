@@ -24,7 +24,7 @@ function textAt(disk: Disk, path: string): string | undefined {
 /** Runs a scenario with names lost in order, and with any of them lost. */
 async function everywhere(scenario: CrashScenario): Promise<void> {
   for (const names of ['in order', 'any'] as const) {
-    const { stateCount } = await crashEverywhere({ ...scenario, names, seed: 7, limit: 300 });
+    const { stateCount } = await crashEverywhere({ limit: 300, ...scenario, names, seed: 7 });
     ok(stateCount > 10, `${stateCount} states`);
   }
 }
@@ -101,6 +101,20 @@ test('batch() that resolved keeps all of it', () =>
       deepEqual(state.list('/a/b'), ['moved', 'one']);
       equal(one, 'one');
       equal(textAt(state, '/a/b/moved'), 'moving');
+    },
+  }));
+
+test('batch() keeps what it wrote through a symbolic link', () =>
+  everywhere({
+    prepare: (disk) => {
+      disk.put('/far/away/file', 'old');
+      disk.makeLink('/link', 'far/away/file');
+    },
+    run: ({ engine }) => batch({ engine }).write('/link', 'new').run(),
+    check: (state, isDone) => {
+      const text = textAt(state, '/far/away/file');
+      if (isDone) equal(text, 'new');
+      else ok(text === 'old' || text === 'new', text);
     },
   }));
 
@@ -181,6 +195,31 @@ test('moveFile() across file systems keeps the old name until the copy is durabl
       ok(here === 'content' || there === 'content', `lost: ${here}, ${there}`);
       ok(there === undefined || there === 'content', 'never torn');
       if (isDone) deepEqual([here, there], [undefined, 'content']);
+    },
+  }));
+
+test('moveFile() of links and trees across file systems keeps one of the two', () =>
+  everywhere({
+    limit: 100,
+    prepare: (disk) => {
+      disk.makeLink('/here/link', 'somewhere');
+      disk.put('/here/tree/a/file', 'content');
+      disk.makeDirectory('/there');
+    },
+    run: async (disk) => {
+      const engine = acrossDevices(disk.engine);
+      await moveFile('/here/link', '/there/link', { engine });
+      await moveFile('/here/tree', '/there/tree', { engine });
+    },
+    check: (state, isDone) => {
+      const link = state.target('/here/link') ?? state.target('/there/link');
+      equal(link, 'somewhere');
+      const old = textAt(state, '/here/tree/a/file');
+      const moved = textAt(state, '/there/tree/a/file');
+      ok(old === 'content' || moved === 'content', `lost: ${old}, ${moved}`);
+      if (!isDone) return;
+      deepEqual(state.list('/here'), []);
+      deepEqual(state.list('/there'), ['link', 'tree']);
     },
   }));
 

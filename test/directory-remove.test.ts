@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { AbortError, type Engine, removeTree, removeTreeSync } from 'holdfast';
+import { simulatedDisk } from 'holdfast/testing';
 import { Code, type Operation } from '#holdfast/platform.js';
 import { Doors, onAllDoors, refusedAs } from './directory/doors.js';
 import { engineHere, engineWords, needsRoot } from './replace/worlds.js';
@@ -141,6 +142,14 @@ onAllDoors('removeTree() removes a tree deeper than any path', async (t, doors) 
   const { files, directories } = await doors.removeTree(join(home, 'tree'));
   deepEqual([files, directories], [200, 201]);
   deepEqual(readdirSync(home), []);
+});
+
+test('removeTree() holds no more directories than it has to', () => {
+  const disk = simulatedDisk(1, { descriptorsMax: 70 });
+  disk.put(`/tree/${'d/'.repeat(300)}file`, 'x');
+  const { directories } = removeTreeSync('/tree', { engine: disk.engine });
+  equal(directories, 301);
+  deepEqual(disk.list('/'), []);
 });
 
 onAllDoors('removeTree() removes a directory of thousands', async (t, doors) => {
