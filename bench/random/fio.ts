@@ -9,7 +9,7 @@ export interface FioChoices {
   readonly isDirect: boolean;
   /** Submissions handed over, and completions reaped, at most at once. */
   readonly batch: number;
-  /** `mean`: microseconds an operation; `p50`: its median latency. */
+  /** `mean`: microseconds an operation; `p50`: its median latency, from its submission on. */
   readonly tells: 'mean' | 'p50';
 }
 
@@ -17,7 +17,7 @@ interface FioReport {
   readonly jobs: readonly {
     readonly read: {
       readonly iops: number;
-      readonly clat_ns: { readonly percentile?: Readonly<Record<string, number>> };
+      readonly lat_ns: { readonly percentile?: Readonly<Record<string, number>> };
     };
   }[];
 }
@@ -43,6 +43,7 @@ function argumentsFor({ path, depth, isDirect, batch }: FioChoices): string[] {
     norandommap: 1,
     randrepeat: 0,
     invalidate: 0,
+    lat_percentiles: 1,
     'output-format': 'json',
   };
   return Object.entries(settings).map(([name, value]) => `--${name}=${value}`);
@@ -62,7 +63,7 @@ export function fioSubject(choices: FioChoices): Subject {
       if (status !== 0) throw new Error(`fio ended with ${status}`);
       const { read } = (JSON.parse(stdout) as FioReport).jobs[0] as FioReport['jobs'][0];
       if (choices.tells === 'mean') return [1e6 / read.iops];
-      return [(read.clat_ns.percentile?.['50.000000'] ?? Number.NaN) / 1000];
+      return [(read.lat_ns.percentile?.['50.000000'] ?? Number.NaN) / 1000];
     },
   };
 }
