@@ -177,27 +177,38 @@ static napi_value register_file(napi_env env, napi_callback_info info) {
 
 static void on_wake_gone(void *argument) {
   struct ring_border *ring = argument;
-  napi_remove_async_cleanup_hook(ring->hook);
+  if (ring->hook != NULL) napi_remove_async_cleanup_hook(ring->hook);
   free(ring);
 }
 
 /*
  * Memory that the kernel may still write belongs to an environment that is about to go. What polls
- * the ring's descriptor has to let go of it first; `ring` may be gone when wake_stop comes back.
+ * the ring's descriptor has to let go of it first; `argument` may be gone when wake_stop is back.
  */
-static void close_ring(napi_async_cleanup_hook_handle handle, void *argument) {
+static void close_ring(void *argument) {
   struct ring_border *border = argument;
   struct ring *ring = border->ring;
-  (void)handle;
   border->border->ring = NULL;
   wake_stop(border->wake, on_wake_gone, border);
   ring_close(ring);
 }
 
+static void close_ring_in_time(napi_async_cleanup_hook_handle handle, void *argument) {
+  (void)handle;
+  close_ring(argument);
+}
+
+/*
+ * A handle of the loop needs a further turn of it to be closed, hence the asynchronous hook. Deno
+ * 2 frees the handle of such a hook twice when it is removed from inside, as a thread's would be.
+ */
 static int start(struct ring_border *ring, napi_env env, napi_value callback, int uses_loop) {
   ring->wake = wake_start(env, callback, ring_wake_fd(ring->ring), uses_loop);
   if (ring->wake == NULL) return -EAGAIN;
-  return napi_add_async_cleanup_hook(env, close_ring, ring, &ring->hook) == napi_ok ? 0 : -ENOMEM;
+  napi_status added = wake_uses_loop(ring->wake)
+                          ? napi_add_async_cleanup_hook(env, close_ring_in_time, ring, &ring->hook)
+                          : napi_add_env_cleanup_hook(env, close_ring, ring);
+  return added == napi_ok ? 0 : -ENOMEM;
 }
 
 static int share_memory(struct ring_border *ring, napi_value rows, napi_value pairs) {
