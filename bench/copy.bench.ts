@@ -138,9 +138,12 @@ function reflinkCase(place: Mount, source: string, bytes: number): Case {
 function plainCase(place: Mount, source: string, bytes: number): Case {
   const files = { source, target: join(place.path, 'target') };
   const reflink = 'never' as const;
-  const [withSync, without] = ['cp --reflink=never, sync', 'cp --reflink=never'];
-  /* ext4 has none: there the way is the one that a user gets. */
-  const wish: CopyOptions = place.kind === 'ext4' ? {} : { reflink };
+  /* ext4 has none: there the way is the one that a user gets, from cp(1) too. */
+  const isPlain = place.kind === 'ext4';
+  const wish: CopyOptions = isPlain ? {} : { reflink };
+  const words = isPlain ? [] : ['--reflink=never'];
+  const without = ['cp', ...words].join(' ');
+  const withSync = `${without}, sync`;
   const goals: Goal[] = [
     { subject: 'copyFile', against: withSync, rateAtLeast: 1 },
     { subject: 'copyFile, durable: false', against: without, rateAtLeast: 1 },
@@ -152,9 +155,9 @@ function plainCase(place: Mount, source: string, bytes: number): Case {
     rounds: 9,
     subjects: [
       ours('copyFile', files, wish),
-      cp(withSync, files, ['--reflink=never'], true),
+      cp(withSync, files, words, true),
       ours('copyFile, durable: false', files, { ...wish, durable: false }),
-      cp(without, files, ['--reflink=never'], false),
+      cp(without, files, words, false),
       node('fs.copyFile', files, 0),
       subject('fs.cp', false, files.target, () => fsp.cp(source, files.target)),
     ],

@@ -347,7 +347,7 @@ for (const face of copyFaces) {
       open: 3,
       rename: 1,
       stat: 3,
-      sync_file_range: 2,
+      sync_file_range: 3,
     });
   });
 }

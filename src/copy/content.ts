@@ -48,6 +48,7 @@ interface Range {
 
 /* One crossing for each: 16 MiB take 5 ms from the page cache, and an abort waits no longer. */
 const RANGE_BYTES = 16 * 1048576;
+const WRITEBACK_BYTES_MIN = 8 * 1048576;
 /* By reading: pieces that stay in the processor's cache, as cp(1) has them, so many a crossing. */
 const PIECE_BYTES = 256 * 1024;
 const PIECES_MAX = 32;
@@ -339,7 +340,7 @@ export class Content {
 
   /* The device writes while we go on: of 512 MiB the sync at the end took 1.4 s without. */
   #withWriteback(operation: Operation, length: number): Operation {
-    if (!this.#wish.isSynced || length < RANGE_BYTES) return operation;
+    if (!this.#wish.isSynced || length < WRITEBACK_BYTES_MIN) return operation;
     const start = new Operation(Code.StartWriteback);
     start.flags = Writeback.Start;
     start.fd = this.#target.fd;
@@ -385,7 +386,7 @@ export class Content {
       transfers.push(this.#moving(this.#target, Code.Write, offset, memory));
     }
     const [head, ...rest] = transfers.map((one) => one.next() as Operation);
-    yield linked(head as Operation, ...rest);
+    yield this.#withWriteback(linked(head as Operation, ...rest), count * memory.length);
     for (const { operation } of transfers) operation.next = undefined;
     let moved = 0;
     let isStopped = false;
