@@ -30,6 +30,7 @@ import {
 } from './platform.js';
 
 export { Counters, cancelAfter, goesOn, isTransfer } from './engine/contract.js';
+export { isOfRun } from './engine/native.js';
 export type { Engine, EngineName, EngineStats, Waiter };
 
 const THREADS_DEFAULT = 4;

@@ -150,6 +150,7 @@ export {
   Completion,
   CompletionQueue,
   type FixedOptions,
+  type QueuedOpenOptions,
   type QueueOptions,
   type QueueStats,
   type SubmitOptions,

@@ -7,43 +7,43 @@
  *             2. A cancelled submission that had not begun completes with `Cancelled`, one under
  *                way with that or with what really came of it.
  *             3. Memory of a submission is the system's until its completion has been retrieved or
- *                stands in the queue; no operation under way shares memory with a read.
+ *                stands in the queue; a view, or part of a registered buffer, that a read under
+ *                way fills is taken for nothing else.
  *             4. `outstanding` counts what was accepted and not retrieved, and is at most
  *                `capacity`: a program that does not retrieve is told, not given more memory.
  *             5. Completions come in no order, but those of a chain come in the chain's.
  *             6. A file with submissions outstanding stays open, whatever is asked of it.
- * Not promised: order between submissions that are not linked, also of one file.
+ * Not promised: order between submissions that are not linked, also of one file, but those at the
+ * file's own position; that different views of the same memory are noticed.
  * Source: RatOS file I/O specification 0.1 (RatQueueRead, RatGetCompletion); io_uring(7)
  */
 import { type Buffers, sequenceOf } from './buffers.js';
 import { byteCount } from './bytes.js';
 import type { Engine, EngineStats } from './engine.js';
 import { invalidType, invalidValue } from './errors.js';
-import {
-  type AllocateOptions,
-  fileSteps,
-  type OpenFile,
-  type OpenOptions,
-  settingsOf,
-} from './file.js';
-import { Code, markUntransferable, Operation, type PathLike, placeOf } from './platform.js';
+import { type AllocateOptions, fileSteps, type OpenFile } from './file.js';
+import { Code, markUntransferable, type PathLike, placeOf } from './platform.js';
 import {
   checkFile,
   type FixedOptions,
-  partOf,
+  lengthOf,
+  openChoicesOf,
   plainOptions,
+  type QueuedOpenOptions,
   type QueueOptions,
   type SubmitOptions,
+  startOf,
   type WaitOptions,
 } from './queue/arguments.js';
 import { syncOperation } from './queue/chain.js';
 import { Completion, type Tag } from './queue/completion.js';
+import { checkWorld } from './queue/flow.js';
 import { removing, renaming } from './queue/names.js';
 import { Retrieval } from './queue/retrieval.js';
 import { Slots } from './queue/slots.js';
-import { fileWork, type Submission, stepsWork, type Work } from './queue/submission.js';
+import { fileWork, stepsWork, type Work } from './queue/submission.js';
 
-export type { FixedOptions, QueueOptions, SubmitOptions, Tag, WaitOptions };
+export type { FixedOptions, QueuedOpenOptions, QueueOptions, SubmitOptions, Tag, WaitOptions };
 export { Completion };
 
 /** What a queue is made of and what went through it. */
@@ -145,13 +145,13 @@ export class CompletionQueue extends Retrieval {
   sync(file: OpenFile, mode: SyncMode, tag: Tag, options: SubmitOptions = plainOptions): void {
     if (mode !== 'data' && mode !== 'full') throw invalidValue('mode', "'data' or 'full'", mode);
     const code = mode === 'data' ? Code.SyncData : Code.Sync;
-    const submission = this.prepare(file, tag, options);
+    const submission = this.prepareOn(file, tag, options);
     const prepared = file.prepare<unknown>(() =>
       mode === 'data' ? file.syncData({}) : file.sync({}),
     );
     submission.becomeWork(fileWork(this.engine, file, prepared), file, -1);
     submission.operation = syncOperation(file, code);
-    this.accept(submission, tag, options);
+    this.accept(submission);
   }
 
   /** Queues `file.allocate`. Errors: as `read`. */
@@ -162,39 +162,46 @@ export class CompletionQueue extends Retrieval {
     tag: Tag,
     options: SubmitOptions & Pick<AllocateOptions, 'keepSize'> = plainOptions,
   ): void {
-    const submission = this.prepare(file, tag, options);
-    const { keepSize } = options;
+    const keepSize = options?.keepSize;
+    const submission = this.prepareOn(file, tag, options);
     const prepared = file.prepare(() => file.allocate(offset, length, { keepSize }));
     submission.becomeWork(fileWork(this.engine, file, prepared), file, -1);
-    this.accept(submission, tag, options);
+    this.accept(submission);
   }
 
   /**
-   * Queues `openFile`; the completion's `file` is the file.
+   * Queues `openFile`; the completion's `file` is the file, whose engine is the queue's.
    *
    * Errors: as `read`, and as `openFile` for bad input.
    */
   open(
     path: PathLike,
-    choices: OpenOptions,
+    choices: QueuedOpenOptions,
     tag: Tag,
     options: SubmitOptions = plainOptions,
   ): void {
-    const submission = this.prepare(undefined, tag, options);
-    settingsOf(choices);
-    const steps = fileSteps(this.engine, placeOf(path), choices);
+    const steps = fileSteps(this.engine, placeOf(path), openChoicesOf(choices));
+    const submission = this.prepare(tag, options);
     submission.becomeWork(stepsWork(this.engine, steps), undefined, -1);
-    this.accept(submission, tag, options);
+    this.accept(submission);
   }
 
-  /** Queues `file.close()`, which comes after what is under way. Errors: as `read`. */
+  /**
+   * Queues `file.close()`, which comes after what was queued before it; no more is taken for the
+   * file. A close that is cancelled has not closed it. Of a file that is closed it says the same
+   * as `close()` does: again is the same outcome.
+   *
+   * Errors: as `read`.
+   */
   closeFile(file: OpenFile, tag: Tag, options: SubmitOptions = plainOptions): void {
     checkFile(file);
-    const submission = this.prepare(undefined, tag, options);
+    checkWorld(this.engine, file);
+    const submission = this.prepare(tag, options);
     const begin: Work['begin'] = ({ resolve, reject }) =>
       file.closeTold({ resolve, reject }, this.engine);
     submission.becomeWork({ begin }, undefined, -1);
-    this.accept(submission, tag, options);
+    submission.closes = file;
+    this.accept(submission);
   }
 
   /** Queues a rename, which replaces what stands at the target. Errors: as `read`. */
@@ -204,24 +211,25 @@ export class CompletionQueue extends Retrieval {
     tag: Tag,
     options: SubmitOptions = plainOptions,
   ): void {
-    const submission = this.prepare(undefined, tag, options);
     const steps = renaming(source, target);
+    const submission = this.prepare(tag, options);
     submission.becomeWork(stepsWork(this.engine, steps), undefined, -1);
-    this.accept(submission, tag, options);
+    this.accept(submission);
   }
 
   /** Queues the removal of a file's name. Errors: as `read`. */
   unlink(path: PathLike, tag: Tag, options: SubmitOptions = plainOptions): void {
-    const submission = this.prepare(undefined, tag, options);
-    submission.becomeWork(stepsWork(this.engine, removing(path)), undefined, -1);
-    this.accept(submission, tag, options);
+    const steps = removing(path);
+    const submission = this.prepare(tag, options);
+    submission.becomeWork(stepsWork(this.engine, steps), undefined, -1);
+    this.accept(submission);
   }
 
   /** Queues what does nothing, and completes. Errors: as `read`. */
   nop(tag: Tag, options: SubmitOptions = plainOptions): void {
-    const submission = this.prepare(undefined, tag, options);
-    submission.becomePlain(new Operation(Code.Nop));
-    this.accept(submission, tag, options);
+    const submission = this.prepare(tag, options);
+    submission.becomeNop();
+    this.accept(submission);
   }
 
   /**
@@ -262,32 +270,36 @@ export class CompletionQueue extends Retrieval {
     tag: Tag,
     options: SubmitOptions,
   ): void {
-    const submission = this.prepare(file, tag, options);
     const isPlain = buffers instanceof Uint8Array && buffers.length > 0 && at !== null;
+    /* The caller's iterator runs here, before anything is looked at. */
+    const sequence = isPlain ? undefined : sequenceOf(buffers);
+    const submission = this.prepareOn(file, tag, options);
     if (isPlain && file.memory === 'reference' && file.takes(code, buffers, at)) {
       this.memory.take(buffers, code === Code.Read, 'buffers');
       submission.key = buffers;
       submission.becomeTransfer(code, file, buffers, Number(at));
-    } else this.#asCall(submission, code, file, buffers, at);
-    this.accept(submission, tag, options);
+    } else {
+      const { views } = sequence ?? sequenceOf(buffers);
+      const work = this.#workOf(code, file, views, at);
+      this.memory.takeAll(views, code === Code.Read, 'buffers');
+      submission.keys = views;
+      submission.becomeWork(work, file, sequence?.byteLength ?? (buffers as Uint8Array).length);
+    }
+    this.accept(submission);
   }
 
   /* Many views, a position, a direct write, copied memory: what the file's own call does. */
-  #asCall(
-    submission: Submission,
+  #workOf(
     code: TransferCode,
     file: OpenFile,
-    buffers: Buffers,
+    views: readonly Uint8Array[],
     at: number | bigint | null,
-  ): void {
-    const { views, byteLength } = sequenceOf(buffers);
+  ): Work {
     const prepared = file.prepare(() => {
       if (at === null) return code === Code.Read ? file.read(views) : file.write(views);
       return code === Code.Read ? file.readAt(views, at) : file.writeAt(views, at);
     });
-    this.memory.takeAll(views, code === Code.Read, 'buffers');
-    submission.keys = views;
-    submission.becomeWork(fileWork(this.engine, file, prepared), file, byteLength);
+    return fileWork(this.engine, file, prepared);
   }
 
   #fixed(
@@ -298,21 +310,22 @@ export class CompletionQueue extends Retrieval {
     tag: Tag,
     options: FixedOptions,
   ): void {
-    const submission = this.prepare(file, tag, options);
-    const { view, place, use } = this.#slots.at(slot);
-    const isWhole = options.start === undefined && options.length === undefined;
-    const { start, length } = isWhole ? { start: 0, length: view.length } : partOf(view, options);
-    const piece = isWhole ? view : view.subarray(start, start + length);
+    const wantedStart = options === plainOptions ? undefined : options?.start;
+    const wantedLength = options === plainOptions ? undefined : options?.length;
+    const submission = this.prepareOn(file, tag, options);
+    const { view, place, parts } = this.#slots.at(slot);
+    const start = startOf(view, wantedStart);
+    const length = lengthOf(view, start, wantedLength);
+    const piece = length === view.length ? view : view.subarray(start, start + length);
     const offset = byteCount(at, 'offset');
-    if (length === 0 || file.memory !== 'reference' || !file.takes(code, piece, offset)) {
-      this.#asCall(submission, code, file, piece, offset);
-    } else {
-      use.take(code === Code.Read, 'slot', slot);
-      submission.use = use;
+    const isPlain = length > 0 && file.memory === 'reference' && file.takes(code, piece, offset);
+    const work = isPlain ? undefined : this.#workOf(code, file, [piece], offset);
+    submission.takePart(parts, slot, start, start + length, code === Code.Read);
+    if (work === undefined) {
       submission.becomeTransfer(code, file, piece, offset);
-      submission.useSlot(place, start);
-    }
-    this.accept(submission, tag, options);
+      submission.useSlot(place);
+    } else submission.becomeWork(work, file, length);
+    this.accept(submission);
   }
 
   /**

@@ -64,9 +64,10 @@ export interface Engine {
   harvest?(): void;
   /**
    * Waits on the calling thread until something has ended, or the time is over (below 0: never),
-   * and tells the waiters. Absent where that cannot be done.
+   * and tells the waiters. False when there is nothing that it could wait for; absent where that
+   * cannot be done at all.
    */
-  wait?(timeoutMs: number): void;
+  wait?(timeoutMs: number): boolean;
   /** Asks for the end of an operation under way. It ends either way, with -ECANCELED or not. */
   cancel?(operation: Operation): void;
   /** True when `Operation.timeoutMs` is heeded. */

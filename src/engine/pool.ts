@@ -168,10 +168,12 @@ export class PoolEngine implements Engine {
     this.#tell();
   }
 
-  wait(timeoutMs: number): void {
+  wait(timeoutMs: number): boolean {
     this.handOver();
-    if (this.#pairs.isEmpty && this.#outstanding > 0) this.#addon.wait(timeoutMs);
+    if (this.#outstanding === 0) return false;
+    if (this.#pairs.isEmpty) this.#addon.wait(timeoutMs);
     this.harvest();
+    return true;
   }
 
   cancel(operation: Operation): void {

@@ -1,5 +1,4 @@
 /** The engine over `node:fs` alone. */
-import { IoError } from '../errors.js';
 import {
   type Capabilities,
   errnoOf,
@@ -72,19 +71,14 @@ export class PortableEngine implements Engine {
   /**
    * Performs what was submitted in this tick. What is under way ends in the loop, which does not
    * come round while the thread waits.
-   *
-   * Errors: `IoError` of kind `unsupported` when there is nothing that it could perform.
    */
-  wait(): void {
+  wait(): boolean {
     const submitted = this.#submitted.splice(0);
-    if (submitted.length === 0) {
-      const words = 'node:fs ends what is under way in the event loop only';
-      throw new IoError({ action: 'wait on the calling thread', code: 'ENOTSUP', words });
-    }
     for (const { head, waiter } of submitted) {
       this.perform(head);
       waiter.settle();
     }
+    return submitted.length > 0;
   }
 
   #step(operation: Operation, run: Run, waiter: Waiter): void {

@@ -153,6 +153,8 @@ export class RingEngine implements Engine {
   readonly #free: number[] = [];
   /* Runs there was no room for. */
   readonly #backlog: Waiting[] = [];
+  /* Of those, cancelled and not told yet. */
+  readonly #calledOff: Waiter[] = [];
   readonly #files = new Places<number>();
   readonly #retried: Set<number>;
   readonly #interrupted = errnoOf('EINTR');
@@ -235,7 +237,7 @@ export class RingEngine implements Engine {
     const { taken } = this.#ring;
     if (head.next === undefined) return taken[head.code] as number;
     const count = runLength(head);
-    if (count > RUN_ROWS_MAX) return 0;
+    if (count > RUN_ROWS_MAX || count > this.#ring.capacity) return 0;
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
       if (taken[at.code] === 0) return 0;
       if (at.fd === FD_OPENED_IN_RUN || at.fd2 === FD_OPENED_IN_RUN) return 0;
@@ -277,11 +279,14 @@ export class RingEngine implements Engine {
     if (came >= 0) pairs.came(came);
     /* No memory for the views of this batch: nothing of it was taken. */ else
       for (let index = 0; index < count; index++) pairs.push(rows.slot(index), NOT_TAKEN);
-    if (!pairs.isEmpty && !this.#isLater) {
-      /* In a turn of the loop of its own, as the pool does. */
-      this.#isLater = true;
-      setImmediate(this.#tellLater);
-    }
+    if (!pairs.isEmpty) this.#tellInItsTurn();
+  }
+
+  /* In a turn of the loop of its own, as the pool does. */
+  #tellInItsTurn(): void {
+    if (this.#isLater) return;
+    this.#isLater = true;
+    setImmediate(this.#tellLater);
   }
 
   harvest(): void {
@@ -291,13 +296,14 @@ export class RingEngine implements Engine {
     if (this.#pool.outstanding > 0) this.#pool.harvest();
   }
 
-  wait(timeoutMs: number): void {
+  wait(timeoutMs: number): boolean {
     const { pairs } = this.#ring;
     this.handOver();
-    if (this.#outstanding === 0) {
-      this.#pool.wait(timeoutMs);
-      return;
+    if (this.#calledOff.length > 0) {
+      this.#tell();
+      return true;
     }
+    if (this.#outstanding === 0) return this.#pool.wait(timeoutMs);
     if (pairs.isEmpty) {
       /* What the pool ends does not wake the ring: while both are at work they take turns. */
       const isAlone = this.#pool.outstanding === 0;
@@ -307,6 +313,7 @@ export class RingEngine implements Engine {
     }
     this.#tell();
     this.#pool.harvest();
+    return true;
   }
 
   cancel(operation: Operation): void {
@@ -329,7 +336,8 @@ export class RingEngine implements Engine {
     }
     waiting.head.result = errnoOf('ECANCELED');
     cancelAfter(waiting.head);
-    queueMicrotask(() => waiting.waiter.settle());
+    this.#calledOff.push(waiting.waiter);
+    this.#tellInItsTurn();
   }
 
   registerFile(fd: number): number {
@@ -354,6 +362,7 @@ export class RingEngine implements Engine {
 
   #tell(): void {
     this.#ring.pairs.tell(this.#settle, this.#reap);
+    while (this.#calledOff.length > 0) (this.#calledOff.pop() as Waiter).settle();
     while (this.#backlog.length > 0 && this.#hasRoom()) {
       const { head, waiter } = this.#backlog.shift() as Waiting;
       this.#fill(head, waiter, runLength(head));

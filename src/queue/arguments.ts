@@ -1,8 +1,8 @@
 /** What a queue is told, checked before anything happens. */
 import type { EngineName } from '../engine.js';
-import { type Engine, engineNamed } from '../engine.js';
-import { invalidType, outOfRange, trueOrFalse } from '../errors.js';
-import { OpenFile } from '../file.js';
+import { type Engine, engineNamed, memoryModeOf } from '../engine.js';
+import { invalidType, invalidValue, outOfRange, trueOrFalse } from '../errors.js';
+import { OpenFile, type OpenOptions, settingsOf } from '../file.js';
 import type { Tag } from './completion.js';
 
 /* IORING_MAX_ENTRIES of Linux: more rings at once than anybody has been seen to keep busy. */
@@ -46,6 +46,22 @@ export interface WaitOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** What a queued open is told; its time and its end are the submission's. */
+export type QueuedOpenOptions = Omit<OpenOptions, 'engine' | 'signal' | 'timeoutMs'>;
+
+/** A copy: they are needed later. Errors: `TypeError`, `RangeError` naming the option. */
+export function openChoicesOf(choices: unknown): QueuedOpenOptions {
+  const { engine, signal, timeoutMs, ...rest } = (choices ?? {}) as OpenOptions;
+  const strays = { engine, signal, timeoutMs };
+  for (const [name, value] of Object.entries(strays)) {
+    if (value === undefined) continue;
+    throw invalidValue(`choices.${name}`, 'left to the queue and its submissions', value);
+  }
+  settingsOf(typeof choices === 'object' && choices !== null ? rest : (choices as OpenOptions));
+  memoryModeOf(rest.memory, 'options.memory');
+  return rest;
+}
+
 /** Errors: `TypeError`, `RangeError` naming the depth. */
 export function depthOf(depth: unknown): number {
   if (depth === undefined) return DEPTH_DEFAULT;
@@ -85,8 +101,8 @@ export function timeoutOf(timeoutMs: unknown, min: number): number {
   throw outOfRange('options.timeoutMs', `from ${min} to ${TIMEOUT_MS_MAX}`, timeoutMs);
 }
 
-/** Errors: `TypeError`, `RangeError` naming the option. */
-export function checkSubmitOptions(options: unknown): void {
+/** Looks at each once. Errors: `TypeError`, `RangeError` naming the option. */
+export function submitOptionsOf(options: unknown): SubmitOptions {
   if (typeof options !== 'object' || options === null) {
     throw invalidType('options', 'an object', options);
   }
@@ -94,6 +110,7 @@ export function checkSubmitOptions(options: unknown): void {
   if (timeoutMs !== undefined) timeoutOf(timeoutMs, 1);
   trueOrFalse(link, 'options.link');
   trueOrFalse(drain, 'options.drain');
+  return { timeoutMs, link, drain };
 }
 
 /** Errors: `TypeError`, `RangeError` naming the option. */
@@ -111,13 +128,13 @@ export function waitOf(
   };
 }
 
-/** The part of a registered buffer. Errors: `TypeError`, `RangeError` naming the option. */
-export function partOf(view: Uint8Array, options: FixedOptions): { start: number; length: number } {
-  const { start = 0, length } = options;
-  const from = countOf(start, 'options.start', 0, view.length);
-  const rest = view.length - from;
-  return {
-    start: from,
-    length: length === undefined ? rest : countOf(length, 'options.length', 0, rest),
-  };
+/** Where in a registered buffer. Errors: `TypeError`, `RangeError` naming the option. */
+export function startOf(view: Uint8Array, start: unknown): number {
+  return start === undefined ? 0 : countOf(start, 'options.start', 0, view.length);
+}
+
+/** How much of it. Errors: `TypeError`, `RangeError` naming the option. */
+export function lengthOf(view: Uint8Array, start: number, length: unknown): number {
+  const rest = view.length - start;
+  return length === undefined ? rest : countOf(length, 'options.length', 0, rest);
 }

@@ -2,8 +2,12 @@
 import { type Engine, goesOn, type Waiter } from '../engine.js';
 import { Status } from '../errors.js';
 import type { OpenFile } from '../file.js';
-import { Code, Operation } from '../platform.js';
-import type { Home, Submission } from './submission.js';
+import { Code, errnoOf, Operation } from '../platform.js';
+import { Asked, type Home, type Submission } from './submission.js';
+
+/* What a ring takes as one run, and far less than what crosses at once. */
+const RUN_MAX = 128;
+const CANCELLED: number = errnoOf('ECANCELED');
 
 /** What a sync in a chain does, where it may run with the others. */
 export function syncOperation(
@@ -21,12 +25,13 @@ function isSync({ operation }: Submission): boolean {
 
 /*
  * A sync that has to wait for its turn cannot: a run that holds the turn of one file while it waits
- * for that of another could wait for ever.
+ * for that of another could wait for ever. Nothing is asked of a file that is broken.
  */
 function isNative(submission: Submission): boolean {
-  if (submission.aborted) return false;
+  const { file } = submission;
+  if (submission.aborted || file?.latch.cause !== undefined) return false;
   if (!isSync(submission)) return submission.work === undefined;
-  return !(submission.file as OpenFile).turns.isTaken('sync');
+  return !(file as OpenFile).turns.isTaken('sync');
 }
 
 function wentWell({ status, bytes, wanted }: Submission): boolean {
@@ -60,15 +65,23 @@ export class Chain implements Waiter, Home {
       if (last !== undefined) last.next = at.operation;
       last = at.operation;
       last.next = undefined;
-      at = this.#members[++this.#end];
+      at = ++this.#end - this.#first < RUN_MAX ? this.#members[this.#end] : undefined;
     }
     if (last !== undefined) {
-      this.engine.submit(head.operation, this);
+      this.#submitRun(head);
       return;
     }
     this.#end = this.#first + 1;
     head.follower = this;
     head.begin();
+  }
+
+  #submitRun(head: Submission): void {
+    try {
+      this.engine.submit(head.operation, this);
+    } catch (error) {
+      this.fail(error);
+    }
   }
 
   /** A run of the engine is over: what went well is told, up to the first that did not. */
@@ -78,14 +91,28 @@ export class Chain implements Waiter, Home {
     const well = stopped < 0 ? run : run.slice(0, stopped);
     this.#first += well.length;
     for (const member of well) member.settle();
-    if (stopped >= 0) {
+    const isLeftOut = stopped >= 0 && wasLeftOut(run, stopped);
+    if (stopped >= 0 && !isLeftOut) {
       const member = run[stopped] as Submission;
       member.follower = this;
       member.settle();
     }
-    /* After a failed sync has broken its file: the next is not to be told that all is well. */
+    this.#leaveTurns(run);
+    if (stopped < 0 || isLeftOut) this.goOn();
+  }
+
+  /** There is no answer: the power of a simulated disk went. */
+  fail(error: unknown): void {
+    const run = this.#members.slice(this.#first, this.#end);
+    const head = run[0] as Submission;
+    head.follower = this;
+    head.fail(error);
+    this.#leaveTurns(run);
+  }
+
+  /* After a failed sync has broken its file: the next is not to be told that all is well. */
+  #leaveTurns(run: readonly Submission[]): void {
     for (const { file } of run.filter(isSync)) (file as OpenFile).turns.leave('sync');
-    if (stopped < 0) this.goOn();
   }
 
   /** One that was not part of a run, or that stopped one, has ended. */
@@ -99,4 +126,14 @@ export class Chain implements Waiter, Home {
     this.#first = this.#members.length;
     for (const left of rest) left.giveUp();
   }
+}
+
+/*
+ * A run that nobody has begun is cancelled whole, for the sake of any of its members: those before
+ * it, of which nobody asked that, are asked for again.
+ */
+function wasLeftOut(run: readonly Submission[], stopped: number): boolean {
+  const { operation, asked, isLate } = run[stopped] as Submission;
+  if (operation.result !== CANCELLED || asked !== Asked.Nothing || isLate) return false;
+  return run.slice(stopped + 1).some(({ aborted }) => aborted);
 }

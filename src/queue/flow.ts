@@ -5,13 +5,13 @@ import type { OpenFile } from '../file.js';
 import { now, startTimer } from '../platform.js';
 import {
   checkFile,
-  checkSubmitOptions,
   checkTag,
   depthOf,
   plainOptions,
   type QueueOptions,
   queueEngineOf,
   type SubmitOptions,
+  submitOptionsOf,
 } from './arguments.js';
 import { Chain } from './chain.js';
 import type { Completion, Tag } from './completion.js';
@@ -38,9 +38,14 @@ export abstract class Flow {
     this.#isScheduled = false;
     this.submit();
   };
+  /* Files that a close is queued for, and how many. */
+  readonly #closings: Map<OpenFile, number> = new Map();
   #outstanding = 0;
   #isDraining = false;
   #isScheduled = false;
+  #isHandingOver = false;
+  /* Of the staged ones, those that a submit has seen: the others may have more to come. */
+  #offered = 0;
 
   /**
    * Makes a queue.
@@ -69,24 +74,41 @@ export abstract class Flow {
     return this.#outstanding;
   }
 
-  /** Told when one more is there to be retrieved. */
-  protected abstract oneEnded(): void;
+  /** Told when one more is there to be retrieved, or one fewer. */
+  protected abstract changed(): void;
 
-  /* Looks at everything that may be refused; nothing is taken yet. */
-  protected prepare(file: OpenFile | undefined, tag: Tag, options: SubmitOptions): Submission {
-    this.checkOpen('queue an operation');
-    if (file !== undefined) {
-      checkFile(file);
-      checkWorld(this.engine, file);
-      file.checkUsable('queue an operation');
+  /** As `prepare`, for what works on an open file. */
+  protected prepareOn(file: OpenFile, tag: Tag, options: SubmitOptions): Submission {
+    checkFile(file);
+    checkWorld(this.engine, file);
+    const submission = this.prepare(tag, options);
+    file.checkUsable(ACTION);
+    if (this.#closings.has(file)) {
+      const words = 'a close of the file is queued';
+      throw new IoError({ action: ACTION, path: file.path, code: 'EBADF', kind: 'closed', words });
     }
+    return submission;
+  }
+
+  /*
+   * Looks at everything that may be refused; nothing is taken yet. No code of the caller's (an
+   * iterator, a getter) may run between this and `accept`: it could queue, and be given the same
+   * submission.
+   */
+  protected prepare(tag: Tag, options: SubmitOptions): Submission {
     checkTag(tag);
-    if (options !== plainOptions) checkSubmitOptions(options);
+    const asked = options === plainOptions ? plainOptions : submitOptionsOf(options);
+    this.checkOpen(ACTION);
     if (this.#outstanding === this.depth) {
       const words = `${this.depth} operations are outstanding; retrieve completions first`;
-      throw new IoError({ action: 'queue an operation', code: 'EAGAIN', words });
+      throw new IoError({ action: ACTION, code: 'EAGAIN', words });
     }
-    return this.#free[this.#free.length - 1] ?? this.#newSubmission();
+    const submission = this.#free[this.#free.length - 1] ?? this.#newSubmission();
+    submission.tag = tag;
+    submission.isLinked = asked.link === true;
+    submission.isDrained = asked.drain === true;
+    submission.timeoutMs = asked.timeoutMs ?? 0;
+    return submission;
   }
 
   #newSubmission(): Submission {
@@ -96,14 +118,14 @@ export abstract class Flow {
     return submission;
   }
 
-  protected accept(submission: Submission, tag: Tag, options: SubmitOptions): void {
+  /* Cannot fail: what `prepare` has answered is accepted in the same breath. */
+  protected accept(submission: Submission): void {
+    const { file, closes } = submission;
     this.#free.pop();
-    submission.tag = tag;
-    submission.isLinked = options.link === true;
-    submission.isDrained = options.drain === true;
-    submission.timeoutMs = options.timeoutMs ?? 0;
     submission.stage = Stage.Staged;
-    submission.file?.hold();
+    file?.hold();
+    if (closes !== undefined) this.#closings.set(closes, (this.#closings.get(closes) ?? 0) + 1);
+    submission.work?.reserve?.();
     this.#staged.push(submission);
     this.#outstanding++;
     this.counts.accepted++;
@@ -118,23 +140,34 @@ export abstract class Flow {
    * Units: operations handed over. What has to wait for a drained one is handed over by itself.
    */
   submit(): number {
+    this.#offered = this.#staged.count;
+    return this.#handOver();
+  }
+
+  /* One that ends meanwhile, and lets go of a drain, is seen by the loop that is at work. */
+  #handOver(): number {
+    if (this.#isHandingOver) return 0;
+    this.#isHandingOver = true;
     let handed = 0;
-    for (let head = this.#staged.at(0); head !== undefined; head = this.#staged.at(0)) {
+    while (this.#offered > 0) {
       const length = this.#chainLength();
-      if (this.#isDraining || (this.inFlight > 0 && this.#isDrained(length))) break;
-      this.#isDraining = this.#isDrained(length);
+      const isDrained = this.#isDrained(length);
+      if (this.#isDraining || (this.inFlight > 0 && isDrained)) break;
+      this.#isDraining = isDrained;
       this.inFlight += length;
+      this.#offered -= length;
       handed += length;
       if (length === 1) this.#begin(this.#staged.shift() as Submission);
       else this.#beginChain(length);
     }
+    this.#isHandingOver = false;
     this.engine.handOver?.();
     return handed;
   }
 
   #chainLength(): number {
     let length = 1;
-    while (this.#staged.at(length - 1)?.isLinked === true && length < this.#staged.count) length++;
+    while (this.#staged.at(length - 1)?.isLinked === true && length < this.#offered) length++;
     return length;
   }
 
@@ -177,30 +210,35 @@ export abstract class Flow {
   protected end(submission: Submission, why: Asked): void {
     if (submission.asked !== Asked.Nothing) return;
     submission.asked = why;
-    if (submission.stage === Stage.UnderWay && submission.work === undefined) {
-      this.engine.cancel?.(submission.operation);
-    }
+    if (submission.stage === Stage.UnderWay) submission.interrupt();
   }
 
   #endedOne(submission: Submission): void {
-    const { key, keys, stopTimer, error } = submission;
-    submission.use?.giveBack();
+    const { key, keys, parts, stopTimer, error, closes } = submission;
     if (key !== undefined) this.memory.giveBack(key);
     if (keys !== undefined) for (const view of keys) this.memory.giveBack(view);
+    parts?.giveBack(submission);
     if (stopTimer !== undefined) {
       stopTimer();
       submission.stopTimer = undefined;
       this.timed.delete(submission);
     }
     submission.file?.letGo();
+    if (closes !== undefined) this.#closed(closes);
     this.counts.completed++;
     if (error?.code === 'ECANCELED') this.counts.cancelled++;
     if (error?.code === 'ETIMEDOUT') this.counts.timedOut++;
     this.endedOnes.push(submission);
     this.inFlight--;
     if (this.inFlight === 0 && this.#isDraining) this.#isDraining = false;
-    if (this.inFlight === 0 && this.#staged.count > 0 && !this.#isScheduled) this.submit();
-    this.oneEnded();
+    if (this.inFlight === 0 && this.#offered > 0) this.#handOver();
+    this.changed();
+  }
+
+  #closed(file: OpenFile): void {
+    const left = (this.#closings.get(file) as number) - 1;
+    if (left > 0) this.#closings.set(file, left);
+    else this.#closings.delete(file);
   }
 
   /** Hands out the completion that has been there the longest. */
@@ -209,6 +247,7 @@ export abstract class Flow {
     submission.release(completion);
     this.#free.push(submission);
     this.#outstanding--;
+    this.changed();
   }
 
   /**
@@ -241,12 +280,14 @@ export abstract class Flow {
   }
 }
 
+const ACTION = 'queue an operation';
+
 function isOpenStage({ stage }: Submission): boolean {
   return stage === Stage.Staged || stage === Stage.UnderWay;
 }
 
 /* A simulated world has descriptors of its own. */
-function checkWorld(engine: Engine, file: OpenFile): void {
+export function checkWorld(engine: Engine, file: OpenFile): void {
   const isSimulated = engine.name === 'simulated' || file.engine.name === 'simulated';
   if (!isSimulated || engine === file.engine) return;
   throw invalidValue('file', `a file of the world of engine ${engine.name}`, file.path);

@@ -10,7 +10,8 @@ import { Asked } from './submission.js';
 interface Waiting {
   readonly atLeast: number;
   readonly waitsForMore: boolean;
-  readonly resolve: () => void;
+  /** False when the time was over first. */
+  readonly resolve: (isDone: boolean) => void;
   stopTimer: (() => void) | undefined;
 }
 
@@ -23,7 +24,7 @@ export abstract class Retrieval extends Flow {
   };
   #isNotifying = false;
 
-  protected override oneEnded(): void {
+  protected override changed(): void {
     if (this.#waiting.size === 0 || this.#isNotifying) return;
     this.#isNotifying = true;
     queueMicrotask(this.#notify);
@@ -78,7 +79,12 @@ export abstract class Retrieval extends Flow {
    */
   async wait(options: WaitOptions = {}): Promise<Completion[]> {
     const { atLeast, timeoutMs } = waitOf(options, this.depth);
-    if (!this.isDone(atLeast)) await this.untilDone(atLeast, timeoutMs, false);
+    const endMs = timeoutMs < 0 ? -1 : now() + timeoutMs;
+    while (!this.isDone(atLeast)) {
+      const leftMs = endMs < 0 ? -1 : Math.max(0, endMs - now());
+      /* Whoever waits beside this one may have retrieved them: what is left is waited for. */
+      if (!(await this.untilDone(atLeast, leftMs, false))) break;
+    }
     return this.#retrieveAll();
   }
 
@@ -86,31 +92,33 @@ export abstract class Retrieval extends Flow {
     return this.endedOnes.count >= Math.min(atLeast, this.outstanding);
   }
 
-  protected untilDone(atLeast: number, timeoutMs: number, waitsForMore: boolean): Promise<void> {
+  protected untilDone(atLeast: number, timeoutMs: number, waitsForMore: boolean): Promise<boolean> {
     return new Promise((resolve) => {
       const waiting: Waiting = { atLeast, waitsForMore, resolve, stopTimer: undefined };
       this.#waiting.add(waiting);
       if (timeoutMs < 0) return;
-      waiting.stopTimer = startTimer(timeoutMs, () => this.#tell(waiting));
+      waiting.stopTimer = startTimer(timeoutMs, () => this.#tell(waiting, false));
     });
   }
 
   #tellIfDone(waiting: Waiting): void {
     const isOver = waiting.waitsForMore ? this.endedOnes.count > 0 || this.isClosing : false;
-    if (isOver || (!waiting.waitsForMore && this.isDone(waiting.atLeast))) this.#tell(waiting);
+    if (isOver || (!waiting.waitsForMore && this.isDone(waiting.atLeast)))
+      this.#tell(waiting, true);
   }
 
-  #tell(waiting: Waiting): void {
+  #tell(waiting: Waiting, isDone: boolean): void {
     waiting.stopTimer?.();
     this.#waiting.delete(waiting);
-    waiting.resolve();
+    waiting.resolve(isDone);
   }
 
   /**
    * As `wait`, on the calling thread.
    *
    * Errors: as `wait`; `IoError` of kind `unsupported` where the engine cannot wait for what is
-   * under way (`portable`, for what was handed over in an earlier tick).
+   * under way (`portable`, for what was handed over in an earlier tick). What had ended by then
+   * stays to be retrieved.
    */
   waitSync(options: WaitOptions = {}): Completion[] {
     const { atLeast, timeoutMs } = waitOf(options, this.depth);
@@ -135,11 +143,9 @@ export abstract class Retrieval extends Flow {
       return;
     }
     const { engine } = this;
-    if (engine.wait === undefined) {
-      const words = `the engine ${engine.name} cannot wait on the calling thread`;
-      throw new IoError({ action: 'wait for completions', code: 'ENOTSUP', words });
-    }
-    engine.wait(Number.isFinite(leftMs) ? leftMs : -1);
+    if (engine.wait?.(Number.isFinite(leftMs) ? leftMs : -1) === true) return;
+    const words = `what is under way on engine ${engine.name} ends in the event loop only`;
+    throw new IoError({ action: 'wait on the calling thread', code: 'ENOTSUP', words });
   }
 
   #nextDeadline(): number {

@@ -1,13 +1,13 @@
 /** Registered buffers of a queue, by the numbers that its caller has for them. */
 import type { Engine } from '../engine.js';
 import { outOfRange } from '../errors.js';
-import { Use } from './use.js';
+import { PartsInUse } from './use.js';
 
 interface Slot {
   readonly view: Uint8Array;
   /** Its place with the engine; -1: it goes as any other view. */
   readonly place: number;
-  readonly use: Use;
+  readonly parts: PartsInUse;
 }
 
 /** What a slot may be at most: the engine's table is shared by all queues. */
@@ -26,7 +26,7 @@ export class Slots {
 
   add(view: Uint8Array): number {
     const place = this.#engine.registerView?.(view) ?? -1;
-    return this.#slots.push({ view, place, use: new Use() }) - 1;
+    return this.#slots.push({ view, place, parts: new PartsInUse() }) - 1;
   }
 
   /** Errors: `RangeError` for a number that stands for none. */

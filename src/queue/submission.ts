@@ -2,9 +2,9 @@
 import { type Engine, type Interrupt, type Steps, start, type Waiter } from '../engine.js';
 import { AbortError, IoError, Status, timeIsUp } from '../errors.js';
 import { type OpenFile, type Prepared, restSteps } from '../file.js';
-import { Code, codeName, errnoOf, Operation, refusal } from '../platform.js';
+import { Code, codeName, errnoOf, now, Operation, refusal } from '../platform.js';
 import type { Completion, Tag } from './completion.js';
-import type { Use } from './use.js';
+import type { Part, PartsInUse } from './use.js';
 
 /** Where a submission is. */
 export const Stage = { Free: 0, Staged: 1, UnderWay: 2, Ended: 3 } as const;
@@ -30,11 +30,60 @@ interface Told {
 /** What is more than one system call: checked, not begun. */
 export interface Work {
   begin(told: Told): void;
+  /** Takes its place in the order of its file, when it is accepted. */
+  reserve?(): void;
+  /** True when it was waiting for its turn, and will not begin now; also of one never begun. */
+  giveUp?(): boolean;
 }
 
 /** A file's own call, as a queue drives it. */
 export function fileWork(engine: Engine, file: OpenFile, prepared: Prepared<unknown>): Work {
+  if (prepared.turn === 'position') return new PositionWork(engine, file, prepared.steps);
   return { begin: (told) => file.begin(prepared, told, engine) };
+}
+
+/*
+ * What goes on where the last one ended has its place from the moment it was queued, however long
+ * it takes to begin: behind a drain, in a chain.
+ */
+class PositionWork implements Work {
+  readonly #engine: Engine;
+  readonly #file: OpenFile;
+  readonly #steps: Steps<unknown>;
+  #hasTurn = false;
+  #isOver = false;
+  #told: Told | undefined;
+
+  constructor(engine: Engine, file: OpenFile, steps: Steps<unknown>) {
+    this.#engine = engine;
+    this.#file = file;
+    this.#steps = steps;
+  }
+
+  reserve(): void {
+    this.#file.turns.enter('position', () => {
+      this.#hasTurn = true;
+      if (this.#isOver) this.#leave();
+      else if (this.#told !== undefined) this.begin(this.#told);
+    });
+  }
+
+  begin(told: Told): void {
+    this.#told = told;
+    if (!this.#hasTurn) return;
+    start(this.#engine, this.#steps, { ...told, onEnd: () => this.#leave() });
+  }
+
+  giveUp(): boolean {
+    if (this.#isOver || (this.#hasTurn && this.#told !== undefined)) return false;
+    this.#isOver = true;
+    if (this.#hasTurn) this.#leave();
+    return true;
+  }
+
+  #leave(): void {
+    this.#file.turns.leave('position');
+  }
 }
 
 /** Steps that need no open file. */
@@ -48,14 +97,20 @@ type SyncCode = typeof Code.Sync | typeof Code.SyncData;
 const CANCELLED: number = errnoOf('ECANCELED');
 const nothing: Operation = new Operation(Code.Nop);
 
+function isSync({ code }: Operation): boolean {
+  return code === Code.Sync || code === Code.SyncData;
+}
+
 /**
  * Either one system call over one piece of memory (or none), which goes to the engine as it is, or
  * `work`. Reused, with the operations it has: a queue in steady state makes none.
  */
-export class Submission implements Waiter, Interrupt {
+export class Submission implements Waiter, Interrupt, Part {
   readonly #home: Home;
   readonly #read: Operation = new Operation(Code.Read);
   readonly #write: Operation = new Operation(Code.Write);
+  readonly #nop: Operation = new Operation(Code.Nop);
+  #hasBegun = false;
   /** What is asked of the engine, when there is no `work`. */
   operation: Operation = nothing;
   work: Work | undefined = undefined;
@@ -65,10 +120,16 @@ export class Submission implements Waiter, Interrupt {
   file: OpenFile | undefined = undefined;
   /** What a transfer moves. */
   view: Uint8Array | undefined = undefined;
-  /** The memory it uses: of a slot, of a view, or of several views. */
-  use: Use | undefined = undefined;
+  /** The memory it uses: a view, several views, or a part of a registered buffer. */
   key: Uint8Array | undefined = undefined;
   keys: readonly Uint8Array[] | undefined = undefined;
+  parts: PartsInUse | undefined = undefined;
+  partStart = 0;
+  partEnd = 0;
+  partIsRead = false;
+  partIndex = 0;
+  /** The file that it closes. */
+  closes: OpenFile | undefined = undefined;
   /** Bytes it has to move for a chain to go on; -1: it moves none. */
   wanted = -1;
   isLinked = false;
@@ -104,14 +165,23 @@ export class Submission implements Waiter, Interrupt {
   }
 
   /** Makes the memory of a transfer that of a registered place, where there is one. */
-  useSlot(place: number, start: number): void {
+  useSlot(place: number): void {
     this.operation.fixedView = place;
-    this.operation.start = start;
+    this.operation.start = this.partStart;
   }
 
-  /** Makes it one that moves no bytes. */
-  becomePlain(operation: Operation): void {
-    this.operation = operation;
+  /** Takes a part of a registered buffer. Errors: `TypeError` when another operation uses it. */
+  takePart(parts: PartsInUse, slot: number, start: number, end: number, isRead: boolean): void {
+    this.partStart = start;
+    this.partEnd = end;
+    this.partIsRead = isRead;
+    parts.take(this, slot);
+    this.parts = parts;
+  }
+
+  /** Makes it what does nothing. */
+  becomeNop(): void {
+    this.operation = this.#nop;
   }
 
   /** Makes it what takes more than one call, or its turn. */
@@ -130,16 +200,47 @@ export class Submission implements Waiter, Interrupt {
     return this.asked === Asked.Time ? timeIsUp() : undefined;
   }
 
-  /** Begins what it does, unless its end was asked for before. */
-  begin(): void {
-    if (this.aborted) this.giveUp();
-    else if (this.work === undefined) this.#home.engine.submit(this.operation, this);
-    else this.work.begin({ signal: this, resolve: this.#resolve, reject: this.#reject });
+  /** True when its time is up, whoever has said so. */
+  get isLate(): boolean {
+    return this.timeoutMs > 0 && now() >= this.deadlineMs;
   }
 
-  /** Ends it without a further call. */
+  /** Begins what it does, unless its end was asked for before, or its file is broken by now. */
+  begin(): void {
+    if (this.aborted) {
+      this.giveUp();
+      return;
+    }
+    const { work, file } = this;
+    this.#hasBegun = true;
+    try {
+      if (work !== undefined) {
+        work.begin({ signal: this, resolve: this.#resolve, reject: this.#reject });
+        return;
+      }
+      file?.latch.check('begin a queued operation', file.path);
+      this.#home.engine.submit(this.operation, this);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Ends one that has not begun. */
   giveUp(): void {
+    this.work?.giveUp?.();
     this.#reject(this.#interruption(0));
+  }
+
+  /** Its end was asked for while it is under way. */
+  interrupt(): void {
+    const { work } = this;
+    if (work === undefined || !this.#hasBegun) this.#home.engine.cancel?.(this.operation);
+    else if (work.giveUp?.() === true) this.#reject(this.#interruption(0));
+  }
+
+  /** There is no answer: the power of a simulated disk went, or the engine does not take it. */
+  fail(error: unknown): void {
+    this.#reject(error);
   }
 
   /** The answer stands in the operation. */
@@ -147,6 +248,7 @@ export class Submission implements Waiter, Interrupt {
     const { operation, view } = this;
     const { result, length } = operation;
     if (view === undefined) {
+      if (isSync(operation) && result !== CANCELLED) this.file?.counters.count(operation);
       if (result < 0) this.#reject(this.#refused(result));
       else this.#finish(Status.Ok, 0, undefined);
     } else if (result === length && view.length === length) {
@@ -167,7 +269,8 @@ export class Submission implements Waiter, Interrupt {
     const told = { signal: this, resolve: this.#resolve, reject: this.#reject };
     try {
       const steps = restSteps(this.file as OpenFile, this.operation, view, result);
-      start(this.#home.engine, steps, told);
+      if (this.aborted) this.#reject(this.#interruption(result));
+      else start(this.#home.engine, steps, told);
     } catch (error) {
       this.#reject(error);
     }
@@ -189,23 +292,25 @@ export class Submission implements Waiter, Interrupt {
     if (error instanceof AbortError) return this.#interruption(error.bytesDone);
     if (error instanceof IoError) return error;
     const words = error instanceof Error ? error.message : String(error);
-    return new IoError({ action: 'finish the operation', code: 'EINVAL', cause: error, words });
+    const isCallers = error instanceof TypeError || error instanceof RangeError;
+    const code = isCallers ? 'EINVAL' : 'EIO';
+    const path = this.file?.path;
+    return new IoError({ action: 'finish a queued operation', code, path, cause: error, words });
   }
 
   #refused(result: number): IoError {
     if (result === CANCELLED) return this.#interruption(0);
-    const { code } = this.operation;
-    const syscall = codeName(code);
-    if (code !== Code.Sync && code !== Code.SyncData) {
-      return refusal(result, { action: `finish the ${syscall}`, syscall, step: syscall });
+    const { operation } = this;
+    if (isSync(operation)) {
+      return (this.file as OpenFile).syncRefused(operation.code as SyncCode, result);
     }
-    return (this.file as OpenFile).syncRefused(code as SyncCode, result);
+    const syscall = codeName(operation.code);
+    return refusal(result, { action: `finish the ${syscall}`, syscall, step: syscall });
   }
 
-  /* Where nobody asked for its end, the kernel's own timer was the first to. */
+  /* Where nobody asked for its end, the kernel's own timer may have been the first to. */
   #interruption(bytesDone: number): IoError {
-    const isTime =
-      this.asked === Asked.Time || (this.asked === Asked.Nothing && this.timeoutMs > 0);
+    const isTime = this.asked === Asked.Time || (this.asked === Asked.Nothing && this.isLate);
     const code = isTime ? 'ETIMEDOUT' : 'ECANCELED';
     const path = this.file?.path;
     return new IoError({ action: 'finish a queued operation', code, path, bytesDone });
@@ -238,9 +343,11 @@ export class Submission implements Waiter, Interrupt {
     this.asked = Asked.Nothing;
     this.file = undefined;
     this.view = undefined;
-    this.use = undefined;
     this.key = undefined;
     this.keys = undefined;
+    this.parts = undefined;
+    this.closes = undefined;
+    this.#hasBegun = false;
     this.wanted = -1;
     this.timeoutMs = 0;
     this.error = undefined;

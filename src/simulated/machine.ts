@@ -5,6 +5,7 @@ import {
   type Engine,
   type EngineStats,
   goesOn,
+  isOfRun,
   type Waiter,
 } from '../engine.js';
 import {
@@ -41,6 +42,7 @@ export class SimulatedCrash extends Error {
 }
 
 interface Run {
+  readonly head: Operation;
   at: Operation | undefined;
   opened: number;
   readonly waiter: Waiter;
@@ -82,7 +84,10 @@ export class Machine implements Engine {
   readonly #settings: MachineSettings;
   readonly #counters = new Counters();
   #runs: Run[] = [];
-  readonly #drainAll = (): void => this.#drain();
+  readonly #drainAll = (): void => {
+    this.#isDraining = false;
+    this.#drain();
+  };
   #isDraining = false;
   #log: Logged[] = [];
 
@@ -114,7 +119,7 @@ export class Machine implements Engine {
   }
 
   perform(head: Operation): void {
-    const run: Run = { at: head, opened: errnoOf('EBADF'), waiter: NOBODY };
+    const run: Run = { head, at: head, opened: errnoOf('EBADF'), waiter: NOBODY };
     while (run.at !== undefined) this.#step(run);
   }
 
@@ -130,8 +135,29 @@ export class Machine implements Engine {
 
   submit(head: Operation, waiter: Waiter): void {
     if (this.crash !== undefined) throw this.crash;
-    this.#runs.push({ at: head, opened: errnoOf('EBADF'), waiter });
+    this.#runs.push({ head, at: head, opened: errnoOf('EBADF'), waiter });
     this.#drainLater();
+  }
+
+  /** Performs what comes next on the calling thread: there is nobody else to do it. */
+  wait(): boolean {
+    const isAny = this.#runs.length > 0;
+    this.#drain();
+    return isAny;
+  }
+
+  harvest(): void {
+    this.#drain();
+  }
+
+  /** Ends a run that has not begun. */
+  cancel(operation: Operation): void {
+    const isFound = (run: Run): boolean => run.at === run.head && isOfRun(operation, run.head);
+    const run = this.#runs.find(isFound);
+    if (run === undefined) return;
+    run.head.result = errnoOf('ECANCELED');
+    cancelAfter(run.head);
+    run.at = undefined;
   }
 
   /*
@@ -140,12 +166,11 @@ export class Machine implements Engine {
    */
   #drain(): void {
     const { chance, reorderCompletions } = this.#settings;
-    this.#isDraining = false;
     try {
       while (this.#runs.length > 0) {
         const index = reorderCompletions ? chance.below(this.#runs.length) : 0;
         const run = this.#runs[index] as Run;
-        this.#step(run);
+        if (run.at !== undefined) this.#step(run);
         if (run.at !== undefined) continue;
         this.#runs.splice(index, 1);
         if (this.#runs.length > 0) this.#drainLater();
