@@ -44,7 +44,17 @@ class Quick implements Waiter {
     this.operation = operation;
     this.target = target;
     this.view = view;
-    target.engine.submit(operation, this);
+    try {
+      target.engine.submit(operation, this);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /* There is no answer: the power of a simulated disk went. Never used again. */
+  fail(error: unknown): void {
+    this.target?.letGo();
+    this.reject(error);
   }
 
   settle(): void {
