@@ -38,6 +38,7 @@ export {
   RENAME_EXCHANGE,
   RENAME_NOREPLACE,
   Resolve,
+  ringRefusal,
   SEEK_DATA,
   SEEK_HOLE,
   Writeback,

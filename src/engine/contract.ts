@@ -82,6 +82,11 @@ export interface Engine {
    */
   registerView?(view: Uint8Array): number;
   unregisterView?(place: number): void;
+  /**
+   * Hears on what volume an open descriptor is (VolumeType), and answers why its reads and writes
+   * go another way than this engine's for that. Absent where it does not matter.
+   */
+  learnVolume?(fd: number, volumeType: number): string | undefined;
   stats(): EngineStats;
   /** Milliseconds since 1970, where this engine's world has a time of its own. */
   now?(): number;

@@ -13,7 +13,7 @@ import {
   FD_OPENED_IN_RUN,
   libraryMemory,
   nameOf,
-  type Operation,
+  Operation,
 } from '../platform.js';
 import {
   type Counters,
@@ -21,6 +21,7 @@ import {
   type Engine,
   type EngineStats,
   goesOn,
+  isTransfer,
   type RingStats,
   type Waiter,
 } from './contract.js';
@@ -29,6 +30,7 @@ import { Pairs } from './pairs.js';
 import { Places } from './places.js';
 import type { PoolEngine } from './pool.js';
 import { Rows } from './rows.js';
+import { volumes } from './volumes.js';
 
 /* A run is in one submission to the kernel, with a timeout for each operation if need be. */
 const RUN_ROWS_MAX = 128;
@@ -235,14 +237,30 @@ export class RingEngine implements Engine {
   /* The operations of a run that the ring takes, else 0. */
   #takes(head: Operation): number {
     const { taken } = this.#ring;
-    if (head.next === undefined) return taken[head.code] as number;
+    if (head.next === undefined) return this.#takesHere(head) ? (taken[head.code] as number) : 0;
     const count = runLength(head);
     if (count > RUN_ROWS_MAX || count > this.#ring.capacity) return 0;
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
-      if (taken[at.code] === 0) return 0;
+      if (taken[at.code] === 0 || !this.#takesHere(at)) return 0;
       if (at.fd === FD_OPENED_IN_RUN || at.fd2 === FD_OPENED_IN_RUN) return 0;
     }
     return count;
+  }
+
+  /* Where nobody has told on what volume a descriptor is, it is asked beside the first transfer. */
+  #takesHere({ code, fd }: Operation): boolean {
+    if (!isTransfer(code) || volumes.takes(fd)) return true;
+    if (fd >= 0 && !volumes.isKnown(fd)) {
+      const question = new Operation(Code.VolumeType);
+      question.fd = fd;
+      volumes.begin(fd, question);
+      this.#pool.submit(question, { settle: () => volumes.end(fd, question) });
+    }
+    return false;
+  }
+
+  learnVolume(fd: number, volumeType: number): string | undefined {
+    return volumes.learn(fd, volumeType);
   }
 
   #fill(head: Operation, waiter: Waiter, count: number): void {

@@ -60,6 +60,15 @@ function* duplicateSteps(fd: number, path: string | undefined): Steps<number> {
   throw refusal(result, { action: `duplicate descriptor ${fd}`, syscall: 'dup', path });
 }
 
+function* volumeSteps(engine: Engine, fd: number): Steps<FileParts['fallbacks']> {
+  if (engine.learnVolume === undefined) return [];
+  const volume = new Operation(Code.VolumeType);
+  volume.fd = fd;
+  yield volume;
+  const reason = engine.learnVolume(fd, volume.result);
+  return reason === undefined ? [] : [{ what: 'ring', reason }];
+}
+
 /** Checks a descriptor and makes it a file's. Errors: as `OpenFile.fromFd`. */
 export function* fromFdSteps(engine: Engine, fd: number, options: FromFdOptions): Steps<FileParts> {
   checkOptions(fd, options);
@@ -72,6 +81,7 @@ export function* fromFdSteps(engine: Engine, fd: number, options: FromFdOptions)
   const own = ownership === 'duplicate' ? yield* duplicateSteps(fd, path) : fd;
   const isOwned = ownership !== 'borrow';
   const alignment = isDirect ? alignmentOf(stat.stat as FileStat) : undefined;
-  const rest = { alignment, fallbacks: [], memory: options.memory };
+  const fallbacks = yield* volumeSteps(engine, own);
+  const rest = { alignment, fallbacks, memory: options.memory };
   return { engine, fd: own, access: accessOf(flags), path, isOwned, ...rest };
 }

@@ -131,13 +131,20 @@ interface OpeningRun {
   readonly open: Operation;
   readonly stat: Operation;
   readonly setFlags: Operation;
+  /* Asked only where the engine wants to know. */
+  readonly volume: Operation;
 }
 
 /*
  * O_DIRECT is set after the open: an open(2) that has it and O_CREAT leaves an empty file behind
  * where the file system refuses it.
  */
-function openingRun(place: Place, settings: OpenSettings, nonBlocking: number): OpeningRun {
+function openingRun(
+  engine: Engine,
+  place: Place,
+  settings: OpenSettings,
+  nonBlocking: number,
+): OpeningRun {
   const open = new Operation(Code.Open);
   open.place = place;
   open.flags = (settings.flags & ~laterFlags(settings)) | nonBlocking;
@@ -148,8 +155,11 @@ function openingRun(place: Place, settings: OpenSettings, nonBlocking: number): 
   setFlags.fd = FD_OPENED_IN_RUN;
   const direct = settings.direct === false ? 0 : OpenFlag.Direct;
   setFlags.flags = (settings.flags & OpenFlag.Append) | direct;
+  const volume = new Operation(Code.VolumeType);
+  volume.fd = FD_OPENED_IN_RUN;
   linked(open, stat, setFlags);
-  return { open, stat, setFlags };
+  if (engine.learnVolume !== undefined) setFlags.next = volume;
+  return { open, stat, setFlags, volume };
 }
 
 const WRONG_KINDS: Readonly<Partial<Record<FileStat['kind'], string>>> = {
@@ -166,13 +176,13 @@ const WRONG_KINDS: Readonly<Partial<Record<FileStat['kind'], string>>> = {
  */
 export function* openSteps(engine: Engine, place: Place, settings: OpenSettings): Steps<Opened> {
   checkStrict(engine, settings, place.path);
-  let run = openingRun(place, settings, OpenFlag.NonBlocking);
+  let run = openingRun(engine, place, settings, OpenFlag.NonBlocking);
   let isKept = false;
   try {
     yield run.open;
     if (run.open.result === errnoOf('EAGAIN')) {
       /* Somebody holds a lease (fcntl(2), F_SETLEASE): a plain open waits until it is given up. */
-      run = openingRun(place, settings, 0);
+      run = openingRun(engine, place, settings, 0);
       yield run.open;
     }
     checkOpened(run, place.path);
@@ -180,10 +190,17 @@ export function* openSteps(engine: Engine, place: Place, settings: OpenSettings)
     if (opened.alignment === undefined) yield* plainFlags(run, settings);
     if (laterFlags(settings) !== 0) yield* cutSteps(run.open.result, place.path);
     isKept = true;
-    return opened;
+    return { ...opened, fallbacks: [...opened.fallbacks, ...volumeFallbacks(engine, run)] };
   } finally {
     if (!isKept && run.open.result >= 0) yield closing(run.open.result);
   }
+}
+
+/* A run that stopped at O_DIRECT has not asked: the engine does, where it has to know. */
+function volumeFallbacks(engine: Engine, { open, volume }: OpeningRun): Opened['fallbacks'] {
+  if (volume.result === errnoOf('ECANCELED')) return [];
+  const reason = engine.learnVolume?.(open.result, volume.result);
+  return reason === undefined ? [] : [{ what: 'ring', reason }];
 }
 
 function* cutSteps(fd: number, path: string): Steps<void> {

@@ -55,6 +55,23 @@ export function locksHere(volumeType: number): boolean {
   return LOCKS_HERE.has(volumeType);
 }
 
+const FUSE = 0x65735546;
+
+/**
+ * Why io_uring is not to read and write files of a volume, by the number statfs(2) tells (below 0:
+ * it was refused); `undefined` where it may.
+ *
+ * A file of FUSE can be polled and says that it is ready, so the kernel reads it on the thread that
+ * submits, which waits for the file system's own process; and after a short read, as at the end of
+ * a file, it reads on from where it began, since fuse_direct_IO() leaves the position alone: 5000
+ * bytes asked for 1000 before the end gave 5000, five times the same (io_uring/rw.c, fs/fuse/file.c
+ * of Linux 6.18, FOPEN_DIRECT_IO; libaio and pread(2) gave 1000).
+ */
+export function ringRefusal(volumeType: number): string | undefined {
+  if (volumeType < 0) return 'what volume the file is on is not known';
+  return volumeType === FUSE ? 'io_uring misreads files of FUSE; threads read them' : undefined;
+}
+
 /** lseek(2): SEEK_CUR. */
 export const GET_POSITION = 1;
 /** lseek(2): the next byte that is not in a hole, and the next hole; kernel 3.1. */
