@@ -4,6 +4,7 @@ import { scratchPlace } from './harness/places.js';
 import type { Case, Question, Subject, Surroundings } from './harness/question.js';
 import { fioSubject, hasFio } from './random/fio.js';
 import {
+  batch,
   callbackSubject,
   fileSubject,
   handleSubject,
@@ -13,8 +14,6 @@ import {
 
 const fileBytes = 64 * 1024 * 1024;
 const depths = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-/* Batches of 16, as the figures in the literature have it. */
-const batch = 16;
 
 const limit = 'fio io_uring, fixed buffers and files, batch 16';
 const fixed = 'queue.readFixed, ring';
@@ -56,17 +55,13 @@ async function subjectsFor(reads: Reads, { note }: Surroundings): Promise<Subjec
     await queueSubject(fixed, { engine: 'ring', isFixed: true, retrieves }, reads),
     await queueSubject('queue.read, ring', { engine: 'ring', isFixed: false, retrieves }, reads),
     await queueSubject('queue.read, pool', { engine: 'pool', isFixed: false, retrieves }, reads),
-    await queueSubject(
-      'queue.read, portable, awaited',
-      { engine: 'portable', isFixed: false, retrieves: 'wait' },
-      reads,
-    ),
     await fileSubject('await file.readAt, ring', 'ring', reads),
     await fileSubject('await file.readAt, pool', 'pool', reads),
     await handleSubject(handle, reads),
     await callbackSubject('fs.read', reads),
   ];
   const { path, depth, isDirect } = reads;
+  if (!isDirect) subjects.push(await portableSubject(reads));
   if (hasFio()) {
     subjects.push(fioSubject({ name: limit, path, depth, isDirect, batch, tells: 'mean' }));
   } else note('fio is not here: without the limit');
@@ -83,4 +78,10 @@ function goalsFor(depth: number, isDirect: boolean): NonNullable<Case['goals']> 
     { subject: fixed, against: limit, rateAtLeast: 1.2 },
     { subject: fixed, against: handle, rateAtLeast: 15 },
   ];
+}
+
+/* It has no direct I/O. */
+function portableSubject(reads: Reads): Promise<Subject> {
+  const choices = { engine: 'portable', isFixed: false, retrieves: 'wait' } as const;
+  return queueSubject('queue.read, portable, awaited', choices, reads);
 }

@@ -8,6 +8,8 @@ import { looped } from '../harness/measure.js';
 import type { Subject } from '../harness/question.js';
 
 export const readBytes = 4096;
+/** Submissions handed over, and completions waited for, at most at once: fio is told the same. */
+export const batch = 16;
 
 export interface Reads {
   readonly path: string;
@@ -131,7 +133,8 @@ function waited(by: 'wait' | 'waitSync') {
     for (let tag = 0; tag < begun; tag++) readOne(tag, next());
     let left = count - begun;
     for (let retrieved = 0; retrieved < count; ) {
-      const here = by === 'waitSync' ? queue.waitSync() : await queue.wait();
+      const options = { atLeast: Math.min(batch, Math.ceil(reads.depth / 2)) };
+      const here = by === 'waitSync' ? queue.waitSync(options) : await queue.wait(options);
       for (const completion of here) {
         checked(completion);
         if (left-- > 0) readOne(completion.tag as number, next());

@@ -65,9 +65,9 @@ export interface Engine {
   /**
    * Waits on the calling thread until something has ended, or the time is over (below 0: never),
    * and tells the waiters. False when there is nothing that it could wait for; absent where that
-   * cannot be done at all.
+   * cannot be done at all. `count` tells how much is waited for, so as not to wake in between.
    */
-  wait?(timeoutMs: number): boolean;
+  wait?(timeoutMs: number, count?: number): boolean;
   /** Asks for the end of an operation under way. It ends either way, with -ECANCELED or not. */
   cancel?(operation: Operation): void;
   /** True when `Operation.timeoutMs` is heeded. */

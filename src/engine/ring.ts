@@ -314,7 +314,7 @@ export class RingEngine implements Engine {
     if (this.#pool.outstanding > 0) this.#pool.harvest();
   }
 
-  wait(timeoutMs: number): boolean {
+  wait(timeoutMs: number, count = 1): boolean {
     const { pairs } = this.#ring;
     this.handOver();
     if (this.#calledOff.length > 0) {
@@ -327,7 +327,7 @@ export class RingEngine implements Engine {
       const isAlone = this.#pool.outstanding === 0;
       const time = isAlone ? timeoutMs : timeoutMs < 0 ? 1 : Math.min(1, timeoutMs);
       this.#enters++;
-      pairs.came(this.#addon.ringWait(1, time, pairs.next));
+      pairs.came(this.#addon.ringWait(Math.min(count, this.#outstanding), time, pairs.next));
     }
     this.#tell();
     this.#pool.harvest();

@@ -128,12 +128,12 @@ export abstract class Retrieval extends Flow {
     while (!this.isDone(atLeast)) {
       const leftMs = Math.min(endMs, this.#nextDeadline()) - now();
       if (leftMs <= 0 && now() >= endMs) break;
-      this.#waitFor(leftMs);
+      this.#waitFor(leftMs, Math.min(atLeast, this.outstanding) - this.endedOnes.count);
     }
     return this.#retrieveAll();
   }
 
-  #waitFor(leftMs: number): void {
+  #waitFor(leftMs: number, count: number): void {
     if (leftMs <= 0) {
       const over = [...this.timed].filter(({ deadlineMs }) => deadlineMs <= now());
       for (const submission of over) {
@@ -143,7 +143,7 @@ export abstract class Retrieval extends Flow {
       return;
     }
     const { engine } = this;
-    if (engine.wait?.(Number.isFinite(leftMs) ? leftMs : -1) === true) return;
+    if (engine.wait?.(Number.isFinite(leftMs) ? leftMs : -1, count) === true) return;
     const words = `what is under way on engine ${engine.name} ends in the event loop only`;
     throw new IoError({ action: 'wait on the calling thread', code: 'ENOTSUP', words });
   }
