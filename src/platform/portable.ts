@@ -88,6 +88,25 @@ function viewsOf(operation: Operation): Uint8Array[] {
   return Array.isArray(payload) ? payload : [payload];
 }
 
+/*
+ * What one system call moves at most on Linux. Node 20.20 keeps the count in 32 bits: of 2^31 bytes
+ * and more it makes an error with a number of its own.
+ */
+const TRANSFER_BYTES_MAX = 2 ** 31 - 4096;
+
+function movedViews(operation: Operation): Uint8Array[] {
+  const views = viewsOf(operation);
+  if (operation.length <= TRANSFER_BYTES_MAX) return views;
+  const front: Uint8Array[] = [];
+  let room = TRANSFER_BYTES_MAX;
+  for (const view of views) {
+    front.push(view.length <= room ? view : view.subarray(0, room));
+    room -= view.length;
+    if (room <= 0) break;
+  }
+  return front;
+}
+
 function call(name: string, args: readonly unknown[], answer: Answer = nothing): Call {
   return { name, arguments: args, answer };
 }
@@ -170,8 +189,8 @@ function unlinkCall(operation: Operation, descriptors: Descriptors): Call {
 
 /* What has no entry, node:fs does not have. */
 const CALLS: Readonly<Partial<Record<Code, (operation: Operation, at: Descriptors) => Call>>> = {
-  [Code.Read]: (o, { fd }) => call('readv', [fd, viewsOf(o), positionOf(o)], number),
-  [Code.Write]: (o, { fd }) => call('writev', [fd, viewsOf(o), positionOf(o)], number),
+  [Code.Read]: (o, { fd }) => call('readv', [fd, movedViews(o), positionOf(o)], number),
+  [Code.Write]: (o, { fd }) => call('writev', [fd, movedViews(o), positionOf(o)], number),
   [Code.Sync]: (_, { fd }) => call('fsync', [fd]),
   [Code.SyncData]: (_, { fd }) => call('fdatasync', [fd]),
   [Code.Open]: (o, at) => call('open', [pathOf(o.place, at), o.flags, o.mode], number),
