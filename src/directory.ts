@@ -16,6 +16,7 @@
  * Source: openat2(2), getdents64(2), rename(2), fsync(2); path_resolution(7)
  */
 
+import type { Buffers } from './buffers.js';
 import {
   Batch,
   type BatchCopyOptions,
@@ -50,6 +51,15 @@ import { Jail, kernelResolves, type Resolution } from './directory/jail.js';
 import type { MakeDirectoryReport } from './directory/make.js';
 import type { MoveReport } from './directory/move.js';
 import {
+  type AppendOptions,
+  type AppendReport,
+  appendFileCall,
+  readFileCall,
+  type StatFileOptions,
+  statFileCall,
+  syncDirectoryCall,
+} from './directory/once.js';
+import {
   checkDirectoryOptions,
   type DirectoryOptions,
   type DurableOptions,
@@ -63,11 +73,13 @@ import { DirectoryScan, DirectoryScanSync, type ScanSource } from './directory/s
 import { Anywhere } from './directory/where.js';
 import { drive, driveSync, type Engine, engineOf, type Steps } from './engine.js';
 import { IoError, invalidValue } from './errors.js';
-import { signalOf } from './file.js';
+import { type FileStat, signalOf } from './file.js';
 import { holdSteps } from './held.js';
 import { type PathLike, placeOf } from './platform.js';
 
 export type {
+  AppendOptions,
+  AppendReport,
   BatchCopyOptions,
   BatchOperation,
   BatchOptions,
@@ -90,6 +102,7 @@ export type {
   RemoveTreeReport,
   RootExplanation,
   ScanOptions,
+  StatFileOptions,
   StatOptions,
 };
 export { Batch, BatchError, DirectoryScan, DirectoryScanSync, Root };
@@ -296,6 +309,85 @@ export function findFilesSync(
   options: FindOptions = {},
 ): string[] {
   return summedSync(findSummary(anywhere(options), path, patterns, options));
+}
+
+/* -------------------------------------------------------------------------- without a handle */
+
+/**
+ * The content of a file.
+ *
+ * Errors: `TypeError` for bad input; `IoError`, of kind `wrong-type` for what is no file.
+ */
+export function readFile(path: PathLike, options: DirectoryOptions = {}): Promise<Uint8Array> {
+  return later(options, (where) => readFileCall(where, path, options));
+}
+
+/** As `readFile`, on the calling thread. Errors: as `readFile`. */
+export function readFileSync(path: PathLike, options: DirectoryOptions = {}): Uint8Array {
+  return now(options, (where) => readFileCall(where, path, options));
+}
+
+/**
+ * Adds to the end of a file, which is made where it is absent, and tells where that landed.
+ *
+ * Durable: by default, when the promise resolves, a power cut leaves the bytes, and the name of a
+ * file that was made; before, any part of them.
+ * Lifetime: views are the library's until the promise settles.
+ * Errors: `TypeError`, `RangeError` for bad input; `IoError` with `bytesDone`; `AbortError`.
+ */
+export function appendFile(
+  path: PathLike,
+  data: string | Buffers,
+  options: AppendOptions = {},
+): Promise<AppendReport> {
+  return later(options, (where) => appendFileCall(where, path, data, options));
+}
+
+/** As `appendFile`, on the calling thread. Durable: as there. Errors: as there. */
+export function appendFileSync(
+  path: PathLike,
+  data: string | Buffers,
+  options: AppendOptions = {},
+): AppendReport {
+  return now(options, (where) => appendFileCall(where, path, data, options));
+}
+
+/** What a file, a directory or, with `followSymlink: false`, a link is. Errors: `IoError`. */
+export function statFile(path: PathLike, options: StatFileOptions = {}): Promise<FileStat> {
+  return later(options, (where) => statFileCall(where, path, options));
+}
+
+/** As `statFile`, on the calling thread. Errors: as `statFile`. */
+export function statFileSync(path: PathLike, options: StatFileOptions = {}): FileStat {
+  return now(options, (where) => statFileCall(where, path, options));
+}
+
+/** What a sync of a directory was. */
+export interface SyncDirectoryReport {
+  /** `none` where the system has no sync for directories; `fallbacks` says why. */
+  readonly primitive: 'fsync' | 'none';
+  readonly fallbacks: readonly { readonly what: string; readonly reason: string }[];
+}
+
+/**
+ * Makes the names in a directory durable: those made, moved and removed by then.
+ *
+ * Durable: yes; not what is in the files.
+ * Errors: `TypeError` for bad input; `IoError`.
+ */
+export function syncDirectory(
+  path: PathLike,
+  options: DirectoryOptions = {},
+): Promise<SyncDirectoryReport> {
+  return later(options, (where) => syncDirectoryCall(where, path, options));
+}
+
+/** As `syncDirectory`, on the calling thread. Errors: as `syncDirectory`. */
+export function syncDirectorySync(
+  path: PathLike,
+  options: DirectoryOptions = {},
+): SyncDirectoryReport {
+  return now(options, (where) => syncDirectoryCall(where, path, options));
 }
 
 /* ---------------------------------------------------------------------------------------- roots */

@@ -118,6 +118,7 @@ export type {
 export {
   AlignmentError,
   acquireSteps,
+  appendSteps,
   callSteps,
   closing,
   heldSequence,

@@ -44,6 +44,10 @@ export {
   type TreeEntry,
 } from './copy.js';
 export {
+  type AppendOptions,
+  type AppendReport,
+  appendFile,
+  appendFileSync,
   Batch,
   type BatchCopyOptions,
   BatchError,
@@ -84,14 +88,22 @@ export {
   Root,
   type RootExplanation,
   type RootOptions,
+  readFile,
+  readFileSync,
   removeFile,
   removeFileSync,
   removeTree,
   removeTreeSync,
   type ScanOptions,
+  type StatFileOptions,
   type StatOptions,
+  type SyncDirectoryReport,
   scanDirectory,
   scanDirectorySync,
+  statFile,
+  statFileSync,
+  syncDirectory,
+  syncDirectorySync,
 } from './directory.js';
 export {
   configure,

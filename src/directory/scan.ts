@@ -63,8 +63,11 @@ export class Scanner {
   #done: number[] = [];
   /* Larger than what two reads take. */
   readonly #unfinished: Reading[] = [];
-  /* What no read is under way into. */
-  readonly #memory: Uint8Array[] = [];
+  /* What no read is under way into, by size. */
+  readonly #memory = new Map<number, Uint8Array[]>([
+    [READ_BYTES, []],
+    [LAST_READ_BYTES, []],
+  ]);
   #isKernel: boolean | undefined;
 
   /** Takes `root` over. `shown` is the directory as the caller wrote it. */
@@ -132,12 +135,11 @@ export class Scanner {
   }
 
   #room(bytes: number): Uint8Array {
-    if (bytes < READ_BYTES) return new Uint8Array(bytes);
-    return this.#memory.pop() ?? new Uint8Array(bytes);
+    return this.#memory.get(bytes)?.pop() ?? new Uint8Array(bytes);
   }
 
   #giveBack({ out }: Operation): void {
-    if (out !== undefined && out.byteLength === READ_BYTES) this.#memory.push(out);
+    if (out !== undefined) this.#memory.get(out.byteLength)?.push(out);
   }
 
   *#begin(directory: Pending): Steps<Reading | undefined> {
