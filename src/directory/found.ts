@@ -1,7 +1,10 @@
 /** What is answered of the names in a tree, and which directories are gone into. */
-import { rawOf } from '../held.js';
-import type { FileKind, Place } from '../platform.js';
-import type { Glob, State } from './glob.js';
+import { type Names, rawOf } from '../held.js';
+import { entryKind, type FileKind, type Place } from '../platform.js';
+import type { Glob, Match, State } from './glob.js';
+
+/* Of text that has one character a byte. */
+const NOT_ASCII = /[\u0080-\u00ff]/;
 
 /** One name that was found. */
 export interface DirectoryEntry {
@@ -58,21 +61,46 @@ export class Finds {
     return entries;
   }
 
+  /** Considers all names that were read at once, of which the kinds are known. */
+  considerAll(directory: Pending, { names, kinds }: Names): void {
+    const { match, ignore, kinds: wanted } = this.#wanted;
+    const isSelective = match !== undefined || ignore !== undefined || wanted !== undefined;
+    if (!isSelective && directory.isText && !NOT_ASCII.test(names.join(''))) {
+      this.#addAll(directory, names, kinds);
+      return;
+    }
+    for (let index = 0; index < names.length; index++) {
+      this.consider(directory, names[index] as string, entryKind(kinds[index] as number));
+    }
+  }
+
+  /* Short on purpose: this loop is what a scan costs beside its system calls. */
+  #addAll(directory: Pending, names: readonly string[], kinds: Uint8Array): void {
+    const { entries } = this;
+    const { prefix } = directory;
+    const { isRecursive } = this.#wanted;
+    for (let index = 0; index < names.length; index++) {
+      const name = names[index] as string;
+      const kind = entryKind(kinds[index] as number);
+      entries.push({ name, path: prefix + name, kind });
+      if (isRecursive && kind === 'directory') this.#descend(directory, name, name);
+    }
+  }
+
   /** Considers one name, as it was read. */
   consider(directory: Pending, raw: string, kind: FileKind): void {
     const { match, ignore, kinds, isRecursive } = this.#wanted;
-    const name = isAscii(raw) ? raw : textOfRaw(raw);
+    const name = NOT_ASCII.test(raw) ? textOfRaw(raw) : raw;
     const isDirectory = kind === 'directory';
     if (ignore !== undefined && directory.ignore !== undefined) {
-      const ignored = ignore.match(directory.ignore, name);
-      if (ignored.isMatch && (isDirectory || !ignored.wantsDirectory)) return;
+      if (accepts(ignore.match(directory.ignore, name), isDirectory)) return;
     }
     if (isDirectory && isRecursive) this.#descend(directory, raw, name);
     let isWanted = kinds === undefined || kinds.has(kind);
     if (match !== undefined) {
       const found = match.match(directory.match as State, name);
-      if (!found.isMatch || (found.wantsDirectory && !isDirectory)) return;
-      isWanted ||= found.wantsDirectory;
+      if (!accepts(found, isDirectory)) return;
+      isWanted ||= found === 'directory';
     }
     if (isWanted) this.entries.push(this.#entryOf(directory, raw, name, kind));
   }
@@ -107,11 +135,8 @@ function prefixOf(path: string): string {
   return path.endsWith('/') ? path : `${path}/`;
 }
 
-function isAscii(text: string): boolean {
-  for (let index = 0; index < text.length; index++) {
-    if (text.charCodeAt(index) > 0x7f) return false;
-  }
-  return true;
+function accepts(match: Match, isDirectory: boolean): boolean {
+  return match === 'any' || (match === 'directory' && isDirectory);
 }
 
 function textOfRaw(raw: string): string {

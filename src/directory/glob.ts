@@ -19,8 +19,16 @@ type Item =
 
 type Range = readonly [from: number, to: number];
 
-/** One name's worth of a pattern, or `**`. */
-type Part = readonly Item[] | '**';
+/** One name's worth of a pattern. */
+interface NamePart {
+  readonly items: readonly Item[];
+  /** Set where it is text alone, or a star and then text alone: what most are. */
+  readonly text: string | undefined;
+  readonly hasStar: boolean;
+  readonly beginsWithDot: boolean;
+}
+
+type Part = NamePart | '**';
 
 const STAR: Item = { kind: 'star' };
 const ANY: Item = { kind: 'any' };
@@ -34,12 +42,11 @@ interface Pattern {
   readonly wantsDirectory: boolean;
 }
 
-/** What a set of patterns says of a name. */
-export interface Match {
-  readonly isMatch: boolean;
-  /** Matched by a pattern that ends in a separator: a directory is wanted. */
-  readonly wantsDirectory: boolean;
-}
+/**
+ * What a set of patterns says of a name. `directory`: matched by patterns alone that end in a
+ * separator, so that only a directory will do.
+ */
+export type Match = 'none' | 'any' | 'directory';
 
 export interface GlobOptions {
   /** Let wildcards match names that begin with a dot. */
@@ -72,14 +79,17 @@ export class Glob {
 
   /** Whether a name in a directory with this state matches. */
   match(state: State, name: string): Match {
-    let wantsDirectory = false;
-    for (const [index, { parts, wantsDirectory: wants }] of this.#patterns.entries()) {
-      const at = state[index] as readonly number[];
-      if (!at.some((place) => this.#ends(parts, place, name))) continue;
-      if (!wants) return { isMatch: true, wantsDirectory: false };
-      wantsDirectory = true;
+    let match: Match = 'none';
+    for (let index = 0; index < this.#patterns.length; index++) {
+      const { parts, wantsDirectory } = this.#patterns[index] as Pattern;
+      for (const place of state[index] as readonly number[]) {
+        if (!this.#ends(parts, place, name)) continue;
+        if (!wantsDirectory) return 'any';
+        match = 'directory';
+        break;
+      }
     }
-    return { isMatch: wantsDirectory, wantsDirectory };
+    return match;
   }
 
   /** The state in a directory of this name; `undefined` where nothing below can match. */
@@ -122,11 +132,11 @@ export class Glob {
     return !this.#dotfiles && name.startsWith('.');
   }
 
-  #matchesName(items: readonly Item[], name: string): boolean {
-    const [first] = items;
-    const isLiteral = first?.kind === 'one' && first.character === '.';
-    if (this.#isHidden(name) && !isLiteral) return false;
-    return matches(items, name);
+  #matchesName(part: NamePart, name: string): boolean {
+    if (this.#isHidden(name) && !part.beginsWithDot) return false;
+    const { text } = part;
+    if (text === undefined) return matches(part.items, name);
+    return part.hasStar ? name.endsWith(text) : name === text;
   }
 }
 
@@ -189,10 +199,23 @@ function compiled(text: string, argument: string): Pattern {
     if (name === '' || name === '.') continue;
     if (name === '..') throw invalidValue(argument, 'a pattern without a part ".."', text);
     const isRepeated = name === '**' && parts.at(-1) === '**';
-    if (!isRepeated) parts.push(name === '**' ? '**' : itemsOf(name));
+    if (!isRepeated) parts.push(name === '**' ? '**' : partOf(name));
   }
   if (parts.length === 0) throw invalidValue(argument, 'a pattern that is not empty', text);
   return { parts, wantsDirectory: text.endsWith('/') };
+}
+
+function partOf(name: string): NamePart {
+  const items = itemsOf(name);
+  const hasStar = items[0] === STAR;
+  const rest = hasStar ? items.slice(1) : items;
+  let text: string | undefined = '';
+  for (const item of rest) {
+    text = text !== undefined && item.kind === 'one' ? text + item.character : undefined;
+  }
+  const [first] = items;
+  const beginsWithDot = first?.kind === 'one' && first.character === '.';
+  return { items, text, hasStar, beginsWithDot };
 }
 
 function itemsOf(name: string): Item[] {

@@ -244,6 +244,10 @@ export class Scanner {
   }
 
   *#collect(directory: Pending, held: Held, names: Names): Steps<void> {
+    if (names.isTold) {
+      this.#finds.considerAll(directory, names);
+      return;
+    }
     for (let index = 0; index < names.names.length; index++) {
       const raw = names.names[index] as string;
       const told = names.kindAt(index);

@@ -10,18 +10,24 @@ export class Names {
   readonly names: readonly string[];
   /** False when there may be more. */
   readonly isWhole: boolean;
-  readonly #kinds: Uint8Array;
+  /** By name, as `entryKind` takes it. */
+  readonly kinds: Uint8Array;
 
   constructor({ names = [], kinds, result, out }: Operation) {
     this.names = names;
-    this.#kinds = kinds ?? new Uint8Array(names.length);
+    this.kinds = kinds ?? new Uint8Array(names.length);
     /* The addon answers bytes, 0 at the end; node:fs and a simulated disk answer all at once. */
     this.isWhole = result === 0 || out === undefined;
   }
 
+  /** Whether the file system tells the kind of every name. */
+  get isTold(): boolean {
+    return !this.kinds.includes(0);
+  }
+
   /** `unknown` where the file system does not tell. */
   kindAt(index: number): FileKind {
-    return entryKind(this.#kinds[index] ?? 0);
+    return entryKind(this.kinds[index] ?? 0);
   }
 }
 
