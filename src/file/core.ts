@@ -17,7 +17,7 @@ import {
 } from '../engine.js';
 import { type ErrorKind, IoError } from '../errors.js';
 import { Code, codeName, refusal } from '../platform.js';
-import { checkAligned } from './direct.js';
+import { checkAligned, isAlignedView } from './direct.js';
 import { explained, type FileExplanation } from './explain.js';
 import { Latch } from './latch.js';
 import { type Access, closing } from './open.js';
@@ -283,6 +283,7 @@ export abstract class FileCore implements Target {
     const alignment = this.directAlignment;
     if (alignment === undefined) return true;
     if (code === Code.Write) return false;
+    if (isAlignedView(alignment, view, offset)) return true;
     checkAligned(alignment, { views: [view], byteLength: view.length }, offset, false);
     return true;
   }
@@ -327,7 +328,11 @@ export abstract class FileCore implements Target {
     const { length } = buffers;
     if (length === 0 || !(at >= 0 && Number.isSafeInteger(at + length))) return false;
     if (this.#isClosing || this.#isPreparing || this.latch.cause !== undefined) return false;
-    return this.directAlignment === undefined && this.memory === 'reference' && this.allows(code);
+    if (this.memory !== 'reference' || !this.allows(code)) return false;
+    const alignment = this.directAlignment;
+    if (alignment === undefined) return true;
+    /* A direct write may have a tail, or stand beside one that has. */
+    return code === Code.Read && isAlignedView(alignment, buffers, at);
   }
 
   /** Makes a transfer that `isQuick`. */

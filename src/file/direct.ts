@@ -56,6 +56,13 @@ export function checkAligned(
   }
 }
 
+/** Whether direct I/O takes one view as it is; `checkAligned` says what is off where not. */
+export function isAlignedView(alignment: Alignment, view: Uint8Array, offset: number): boolean {
+  if (offset % alignment.offset !== 0 || view.length % alignment.length !== 0) return false;
+  const address = addressOf(view);
+  return address === undefined || address % alignment.memory === 0;
+}
+
 function whole(file: Target, sequence: Sequence, offset: number): Steps<number> {
   return transferSteps(new Transfer(file, sequence, { code: Code.Write, offset, isWhole: true }));
 }

@@ -1,7 +1,7 @@
 /** The shortest way for the commonest call: one view, one system call, one promise. */
 import { start, type Waiter } from '../engine.js';
 import { Code, Operation } from '../platform.js';
-import { NOW_BYTES_MAX, restSteps, type Target } from './transfer.js';
+import { restSteps, type Target } from './transfer.js';
 
 type TransferCode = typeof Code.Read | typeof Code.Write;
 
@@ -9,6 +9,7 @@ type TransferCode = typeof Code.Read | typeof Code.Write;
 export interface QuickTarget extends Target {
   /** Its place in the engine's table of registered files; -1: none. */
   readonly fixedPlace: number;
+  readsAtOnce(length: number): boolean;
   letGo(): void;
 }
 
@@ -40,7 +41,7 @@ class Quick implements Waiter {
     operation.offset = offset;
     operation.length = length;
     operation.payload = view;
-    operation.triesNow = code === Code.Read && length <= NOW_BYTES_MAX;
+    operation.triesNow = code === Code.Read && target.readsAtOnce(length);
     this.operation = operation;
     this.target = target;
     this.view = view;
