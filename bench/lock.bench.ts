@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { availableParallelism, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { looped } from './harness/measure.js';
 import { loadPeer, peerLabel } from './harness/peers.js';
@@ -13,6 +14,10 @@ export const question: Question = {
   description: 'taking a lock that nobody else wants, and giving it up',
   async *cases(surroundings) {
     const place = scratchPlace(surroundings);
+    const [load = 0] = loadavg();
+    surroundings.note(
+      `Load average before it: ${load.toFixed(1)} on ${availableParallelism()} CPUs.`,
+    );
     try {
       yield await openFileCase(place.path, surroundings);
       yield await lockFileCase(place.path, surroundings);
