@@ -1,4 +1,4 @@
-/** Makes, fills, moves and removes directories so that a power cut after the call changes nothing. */
+/** Makes, fills, moves and removes directories; a power cut after a call changes nothing. */
 import './scratch.js';
 import { BatchError, batch, makeDirectory, moveFile, removeTree } from 'holdfast';
 

@@ -39,7 +39,7 @@ onAllDoors('batch() does what was asked, in order, and tells', async (t, doors) 
     directories: 3,
     durability: 'full',
     engine: engine.name,
-    fallbacks: engine.name === 'pool' ? [] : [],
+    fallbacks: [],
   });
   deepEqual(readdirSync(home).sort(), ['a', 'copy', 'two']);
   deepEqual(readdirSync(join(home, 'a/b')), ['one']);

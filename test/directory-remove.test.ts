@@ -155,8 +155,10 @@ test('removeTree() holds no more directories than it has to', () => {
 onAllDoors('removeTree() removes a directory of thousands', async (t, doors) => {
   const home = scratch(t);
   mkdirSync(join(home, 'tree'));
-  for (let index = 0; index < 3000; index++) writeFileSync(join(home, `tree/${index}`), '');
-  equal((await doors.removeTree(join(home, 'tree'))).files, 3000);
+  for (let index = 0; index < 1000; index++) {
+    writeFileSync(join(home, `tree/${'n'.repeat(120)}${index}`), '');
+  }
+  equal((await doors.removeTree(join(home, 'tree'))).files, 1000);
   deepEqual(readdirSync(home), []);
 });
 

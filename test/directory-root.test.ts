@@ -228,11 +228,6 @@ function between(engine: Engine, n: number, happen: () => void): Engine {
   }) as Engine;
 }
 
-/*
- * Whoever checks a path and then uses it can be led out in between (CVE-2024-21626 and its kin are of
- * that kind). Here a directory of the path becomes a link to the outside before each of the calls
- * that a door makes, one after the other: what is written must never be outside.
- */
 /** What becomes a link to what is outside. */
 const SWAPS = [
   { name: 'a/b', outside: 'outside' },
@@ -265,8 +260,8 @@ function swapped(
       if (resolve === 'kernel' && engine.capabilities['paths-beneath'] !== true) continue;
       const { home, inside } = plant(t);
       writeFileSync(join(inside, 'a/b/target'), 'inside');
-      for (const one of ['target', 'deep/target'])
-        writeFileSync(join(home, 'outside', one), 'outside');
+      writeFileSync(join(home, 'outside/target'), 'outside');
+      writeFileSync(join(home, 'outside/deep/target'), 'outside');
       const sly = between(engine, n, () => {
         isSwapped = true;
         if (!existsSync(join(inside, name))) return;
@@ -289,6 +284,11 @@ function swapped(
   return isSwapped;
 }
 
+/*
+ * Whoever checks a path and then uses it can be led out in between by an exchange of a directory for
+ * a link (runc, CVE-2021-30465). Here one is exchanged before each of the calls that a door makes,
+ * one after the other: what is written must never be outside.
+ */
 onEngines('Root is not led out whenever a directory becomes a link', (t, engine) => {
   let swaps = 0;
   for (const work of WORKS) {
