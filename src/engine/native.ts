@@ -26,11 +26,14 @@ export function needsMemory(operation: Operation): void {
   if (operation.code === Code.Stat) operation.out ??= scratchMemory(256);
 }
 
+/* Made once: a message for each run that is whole would be garbage. */
+const RUN_LIMIT = `a run has at most ${BATCH_ROWS} operations`;
+
 /** Operations of a run: few enough to cross in one batch. */
 export function runLength(head: Operation): number {
   let count = 0;
   for (let at: Operation | undefined = head; at !== undefined; at = at.next) count++;
-  assert(count <= BATCH_ROWS, `a run has at most ${BATCH_ROWS} operations`);
+  assert(count <= BATCH_ROWS, RUN_LIMIT);
   return count;
 }
 

@@ -2,33 +2,25 @@
 import { invalidValue } from '../errors.js';
 
 const READING = -1;
-/* Of operations with a million views not all are kept. */
-const SPARE_MAX = 1024;
+/* So many are looked through: a table (Map) makes 86 bytes of garbage for each that comes and goes. */
+const FEW = 64;
 const EXPECTED = 'memory that no operation under way reads into or writes from';
 
-/** How many writes take from a piece of memory, or -1: a read fills it. */
-class Use {
-  #uses = 0;
-
-  /** Errors: `TypeError` naming the argument when what is under way would be disturbed. */
-  take(isRead: boolean, argument: string, value: unknown): void {
-    if (this.#uses === READING || (isRead && this.#uses > 0)) {
-      throw invalidValue(argument, EXPECTED, value);
-    }
-    this.#uses = isRead ? READING : this.#uses + 1;
-  }
-
-  /** Answers whether nobody uses it any more. */
-  giveBack(): boolean {
-    this.#uses = this.#uses === READING ? 0 : this.#uses - 1;
-    return this.#uses === 0;
-  }
+function oneMore(uses: number, isRead: boolean, argument: string, value: unknown): number {
+  if (uses !== READING && !(isRead && uses > 0)) return isRead ? READING : uses + 1;
+  throw invalidValue(argument, EXPECTED, value);
 }
 
-/** The uses of views, by view. */
+function oneFewer(uses: number): number {
+  return uses === READING ? 0 : uses - 1;
+}
+
+/** By view: how many writes take from it, or that a read fills it. */
 export class MemoryInUse {
-  readonly #uses: Map<Uint8Array, Use> = new Map();
-  readonly #spare: Use[] = [];
+  readonly #few: (Uint8Array | undefined)[] = new Array(FEW).fill(undefined);
+  readonly #fewUses: number[] = new Array(FEW).fill(0);
+  readonly #more: Map<Uint8Array, number> = new Map();
+  #fewCount = 0;
 
   /**
    * Takes a view for a read (alone) or a write (beside other writes).
@@ -36,12 +28,24 @@ export class MemoryInUse {
    * Errors: `TypeError` when it is under way in a way that this would disturb.
    */
   take(view: Uint8Array, isRead: boolean, argument: string): void {
-    let use = this.#uses.get(view);
-    if (use === undefined) {
-      use = this.#spare.pop() ?? new Use();
-      this.#uses.set(view, use);
+    const place = this.#placeOf(view);
+    if (place >= 0) {
+      this.#fewUses[place] = oneMore(this.#fewUses[place] as number, isRead, argument, view);
+      return;
     }
-    use.take(isRead, argument, view);
+    const uses = this.#more.size > 0 ? (this.#more.get(view) ?? 0) : 0;
+    const next = oneMore(uses, isRead, argument, view);
+    if (uses !== 0 || this.#fewCount === FEW) this.#more.set(view, next);
+    else {
+      this.#few[this.#fewCount] = view;
+      this.#fewUses[this.#fewCount++] = next;
+    }
+  }
+
+  #placeOf(view: Uint8Array): number {
+    const count = this.#fewCount;
+    for (let place = 0; place < count; place++) if (this.#few[place] === view) return place;
+    return -1;
   }
 
   /** Takes all or none. Errors: as `take`. */
@@ -57,10 +61,22 @@ export class MemoryInUse {
   }
 
   giveBack(view: Uint8Array): void {
-    const use = this.#uses.get(view);
-    if (use?.giveBack() !== true) return;
-    this.#uses.delete(view);
-    if (this.#spare.length < SPARE_MAX) this.#spare.push(use);
+    const place = this.#placeOf(view);
+    const uses = place >= 0 ? this.#fewUses[place] : this.#more.get(view);
+    const left = oneFewer(uses as number);
+    if (place >= 0) this.#leave(place, left);
+    else if (left > 0) this.#more.set(view, left);
+    else this.#more.delete(view);
+  }
+
+  /* The last of the few takes the place of one that nobody uses any more. */
+  #leave(place: number, left: number): void {
+    this.#fewUses[place] = left;
+    if (left > 0) return;
+    const last = --this.#fewCount;
+    this.#few[place] = this.#few[last];
+    this.#fewUses[place] = this.#fewUses[last] as number;
+    this.#few[last] = undefined;
   }
 }
 

@@ -6,6 +6,7 @@ import type { Engine, OpenFile } from 'holdfast';
 import type { Doors } from '../file/doors.js';
 import { type CallName, callBy, toldBy } from './call.js';
 import { fileClauses } from './clauses-file.js';
+import { queueClauses } from './clauses-queue.js';
 import { replaceClauses } from './clauses-replace.js';
 import { spaceClauses } from './clauses-space.js';
 
@@ -61,4 +62,9 @@ export interface Clause {
   readonly comesTo: unknown;
 }
 
-export const contract: readonly Clause[] = [...fileClauses, ...spaceClauses, ...replaceClauses];
+export const contract: readonly Clause[] = [
+  ...fileClauses,
+  ...spaceClauses,
+  ...replaceClauses,
+  ...queueClauses,
+];
