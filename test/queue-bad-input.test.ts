@@ -114,6 +114,12 @@ inEveryWorld('options are of their types', async (world) => {
   for (const slot of [1, -1, 0.5, Number.NaN, '0', undefined]) {
     throws(() => queue.writeFixed(file, any(slot), 0, 1), { ...outOfRange, message: /"slot"/ });
   }
+  equal(queue.outstanding, 0);
+});
+
+inEveryWorld('what a wait, a poll or an open is told is of its type', async (world) => {
+  const queue = world.queue();
+  const file = await world.open('file');
   const atLeasts = [-1, 1.5, Number.NaN, 257];
   for (const atLeast of atLeasts) {
     await rejects(queue.wait({ atLeast }), outOfRange);

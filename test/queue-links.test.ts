@@ -177,7 +177,8 @@ for (const name of ['ring', 'pool', 'portable'] as const) {
       queue.sync(file, 'data', 6);
       const told = await queue.wait({ atLeast: 6 });
       told.sort((one, two) => one.tag - two.tag);
-      console.log(JSON.stringify(told.map(({ status, bytes, error }) => [status, bytes, error?.code])));`;
+      const line = ({ status, bytes, error }) => [status, bytes, error?.code];
+      console.log(JSON.stringify(told.map(line)));`;
       const args = [`${scratch(t)}/file`, name];
       const told = JSON.parse(await outputOf({ source, args, limits: { fileSizeBytes: 5000 } }));
       deepEqual(told, [

@@ -34,7 +34,8 @@ const COST = `${HEAD}
   const how = process.argv[4];
   const ask = how === 'fixed'
     ? (slot, at) => queue.readFixed(file, slot, at, slot)
-    : how === 'read' ? (slot, at) => queue.read(file, views[slot], at, slot) : (slot) => queue.nop(slot);
+    : how === 'read' ? (slot, at) => queue.read(file, views[slot], at, slot)
+    : (slot) => queue.nop(slot);
   function pump(total) {
     let begun = 0;
     for (; begun < DEPTH; begun++) ask(begun, (begun * 4096) & 0xfffff);
@@ -103,7 +104,7 @@ inWorlds(
           const slot = begun % DEPTH;
           if (kind === 0) queue.read(file, [new Uint8Array(8), new Uint8Array(8)], 0, begun);
           else if (kind === 1) queue.read(file, new Uint8Array(16), null, begun, { link: true });
-          else if (kind === 2) queue.write(file, new Uint8Array(16), 0, begun, { timeoutMs: 60000 });
+          else if (kind === 2) queue.write(file, new Uint8Array(16), 0, begun, { timeoutMs: 6e4 });
           else if (kind === 3) queue.unlink(path + '-absent', begun);
           else if (kind === 4) { queue.nop(begun); queue.cancel(begun); }
           else queue.nop(begun);

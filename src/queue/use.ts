@@ -2,7 +2,7 @@
 import { invalidValue } from '../errors.js';
 
 const READING = -1;
-/* So many are looked through: a table (Map) makes 86 bytes of garbage for each that comes and goes. */
+/* So many are looked through: a Map makes 86 bytes of garbage for each that comes and goes. */
 const FEW = 64;
 const EXPECTED = 'memory that no operation under way reads into or writes from';
 
