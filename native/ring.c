@@ -14,6 +14,7 @@
 #define CLOSE_ON_EXEC 02000000U
 #define APPEND_FLAG 0x10U /* RWF_APPEND: pwritev2(2) */
 #define REFUSALS_MAX 8
+#define WORK_MAX 20U /* IO_LOCAL_TW_DEFAULT_MAX: io_uring/io_uring.c, since Linux 6.13 */
 
 static uint32_t get(const uint32_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
 
@@ -226,6 +227,7 @@ void ring_submit(struct ring *ring) {
   while (queued(ring) > 0) {
     int taken = ring_enter(ring, queued(ring), 0, URING_ENTER_GETEVENTS, NULL);
     if (taken > 0) ring->in_flight += (uint32_t)taken;
+    ring->owes = 1;
     if (taken > 0 || taken == -EINTR) continue;
     if (++refusals >= REFUSALS_MAX) withdraw(ring);
   }
@@ -249,14 +251,32 @@ static uint32_t reap_not_taken(struct ring *ring, double *pairs, uint32_t room) 
 }
 
 /*
+ * One call does no more than WORK_MAX pieces of work and keeps the rest for the next. It has taken
+ * its mark away by then and wakes nobody (__io_run_local_work), and of a linked run a piece may be
+ * the start of the next operation, which leaves no completion to tell by. So it is called as often
+ * as there may be work left.
+ */
+static int finish_rest(struct ring *ring) {
+  int answer = 0;
+  if (!ring->owes || ring->without & RING_WITHOUT_DEFER) return 1;
+  for (uint32_t left = ring->in_flight; left > WORK_MAX && answer >= 0; left -= WORK_MAX) {
+    answer = ring_enter(ring, 0, 0, URING_ENTER_GETEVENTS, NULL);
+  }
+  ring->owes = answer < 0;
+  return answer >= 0;
+}
+
+/*
  * What the kernel has yet to finish, or keeps elsewhere since there was no room, it does here. It
  * has said so once, by the wake, and does not say so again: where it refuses, we do.
  */
 static void let_finish(struct ring *ring) {
   uint64_t one = 1;
   for (int refusals = 0; refusals < REFUSALS_MAX; refusals++) {
-    if (!(get(ring->sq_flags) & (URING_SQ_TASKRUN | URING_SQ_CQ_OVERFLOW))) return;
-    if (ring_enter(ring, 0, 0, URING_ENTER_GETEVENTS, NULL) >= 0) return;
+    uint32_t flags = get(ring->sq_flags) & (URING_SQ_TASKRUN | URING_SQ_CQ_OVERFLOW);
+    int answer = flags == 0 ? 0 : ring_enter(ring, 0, 0, URING_ENTER_GETEVENTS, NULL);
+    ring->owes |= flags != 0;
+    if (answer >= 0 && finish_rest(ring)) return;
   }
   if (write(ring->wake_fd, &one, sizeof one) < 0) return; /* it is readable as it is */
 }
@@ -282,6 +302,7 @@ int ring_wait(struct ring *ring, uint32_t count, double timeout_ms) {
   struct uring_timespec time = {.seconds = (int64_t)(timeout_ms / 1000)};
   time.nanoseconds = (int64_t)((timeout_ms - (double)time.seconds * 1000) * 1e6);
   struct uring_wait wait = {.timeout = timeout_ms < 0 ? 0 : address_of(&time)};
+  ring->owes = 1;
   return ring_enter(ring, 0, count, URING_ENTER_GETEVENTS | URING_ENTER_EXT_ARG, &wait);
 }
 

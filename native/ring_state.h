@@ -22,6 +22,7 @@ struct ring {
   /* Ours. */
   uint32_t tail;      /* of what is queued; the kernel sees it at ring_submit */
   uint32_t in_flight; /* submissions that have no completion yet, silent ones too */
+  int owes;           /* the kernel may have kept work back since: see finish_rest */
   struct uring_timespec *timeouts; /* one for each place of the submission queue */
   int32_t *not_taken;              /* slots: there is room for as many as ring_capacity */
   uint32_t not_taken_count;
