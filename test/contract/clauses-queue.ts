@@ -60,7 +60,11 @@ async function ends(stage: Stage): Promise<unknown> {
   const file = await stage.open(patterned(10));
   queue.write(file, patterned(10), 10, 1);
   queue.sync(file, 'full', 2);
-  stage.told.push(refusalOf(() => queue.nop(3)), queue.cancel(1), queue.cancel(9));
+  stage.told.push(
+    refusalOf(() => queue.nop(3)),
+    queue.cancel(1),
+    queue.cancel(9),
+  );
   stage.told.push(await told(stage, queue), stage.place.content('file')?.length);
   queue.nop(4);
   const closing = queue.close({ cancel: true });
