@@ -218,6 +218,23 @@ static void withdraw(struct ring *ring) {
 }
 
 /*
+ * Out of memory, the kernel takes a part of what it is given, and what is left of a run would begin
+ * without waiting for its beginning: those rows are left, and their places made to do nothing.
+ */
+static void leave_cut_run(struct ring *ring) {
+  uint32_t at = get(ring->sq_head);
+  int is_cut = (ring->sqes[(at - 1) & ring->sq_mask].flags & URING_SQE_LINK) != 0;
+  for (; is_cut && at != ring->tail; at++) {
+    struct uring_sqe *sqe = &ring->sqes[at & ring->sq_mask];
+    is_cut = (sqe->flags & URING_SQE_LINK) != 0;
+    if (sqe->user_data != SILENT) leave(ring, (int32_t)sqe->user_data);
+    memset(sqe, 0, sizeof *sqe);
+    sqe->opcode = URING_OP_NOP;
+    sqe->user_data = SILENT;
+  }
+}
+
+/*
  * EINTR has taken nothing (io_uring_enter(2)); EBUSY and EAGAIN mean that completions are to be
  * reaped or memory to be found first, and pass; anything else is a ring that does not work.
  */
@@ -227,6 +244,7 @@ void ring_submit(struct ring *ring) {
   while (queued(ring) > 0) {
     int taken = ring_enter(ring, queued(ring), 0, URING_ENTER_GETEVENTS, NULL);
     if (taken > 0) ring->in_flight += (uint32_t)taken;
+    if (taken > 0 && queued(ring) > 0) leave_cut_run(ring);
     ring->owes = 1;
     if (taken > 0 || taken == -EINTR) continue;
     if (++refusals >= REFUSALS_MAX) withdraw(ring);

@@ -1,7 +1,7 @@
 /**
  * Where io_uring is not to be had, the pool does the work and everything that is asked says why.
  *
- * kernel.io_uring_disabled is not touched: it answers EPERM from io_uring_setup, as the filter here.
+ * kernel.io_uring_disabled is not touched: io_uring_setup answers EPERM then, as the filter does.
  */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
