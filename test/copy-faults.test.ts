@@ -143,7 +143,7 @@ onEngines(
     let count = 0;
     for (const scenario of scenarios) {
       for (const face of facesOn(inner)) {
-        for (const refuse of ['EIO', 'ENOSPC']) {
+        for (const refuse of scenario === scenarios[0] ? ['EIO', 'ENOSPC'] : ['EIO']) {
           for (let k = 0; ; k++) {
             const judge = (): Judge => (_, index) => (index === k ? { refuse } : undefined);
             const outcome = await outcomeOf(root, scenario, { inner, face, judge });
@@ -161,7 +161,7 @@ onEngines(
         }
       }
     }
-    ok(count > 130 * facesOn(inner).length, `${count} cases`);
+    ok(count > 80 * facesOn(inner).length, `${count} cases`);
   },
 );
 
@@ -284,10 +284,10 @@ onEngines('a copy by reading resumes after any short call', async (t, inner) => 
   const root = scratch(t);
   const [source, target] = [join(root, 'source'), join(root, 'target')];
   const tile = Buffer.from(Array.from({ length: 4099 }, (_, at) => 1 + ((at * 7) % 251)));
-  const content = Buffer.alloc(3_000_001, tile);
+  const content = Buffer.alloc(1_500_001, tile);
   writeFileSync(source, content);
   for (const face of facesOn(inner)) {
-    for (const every of [1, 2, 3, 5]) {
+    for (const every of [1, 2, 3]) {
       for (const cut of [1, 100_000]) {
         let count = 0;
         const judge: Judge = ({ code, length }) => {
