@@ -285,9 +285,9 @@ function swapped(
 }
 
 /*
- * Whoever checks a path and then uses it can be led out in between by an exchange of a directory
- * for a link (runc, CVE-2021-30465). Here one is exchanged before each of the calls that a door makes,
- * one after the other: what is written must never be outside.
+ * Whoever checks a path and then uses it can be led out in between, by an exchange of a directory
+ * for a link (runc, CVE-2021-30465). Here one is exchanged before each of the calls that a door
+ * makes, one after the other: what is written must never be outside.
  */
 onEngines('Root is not led out whenever a directory becomes a link', (t, engine) => {
   let swaps = 0;
