@@ -54,6 +54,7 @@ export {
 } from './platform/memory.js';
 export { type Addon, type AddonState, loadAddon } from './platform/native.js';
 export {
+  AT_ONCE_BYTES_MAX,
   Code,
   codeName,
   linked,

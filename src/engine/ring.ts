@@ -5,6 +5,7 @@
  */
 import {
   type Addon,
+  AT_ONCE_BYTES_MAX,
   type Capabilities,
   Code,
   codeName,
@@ -248,8 +249,12 @@ export class RingEngine implements Engine {
   }
 
   /* Where nobody has told on what volume a descriptor is, it is asked beside the first transfer. */
-  #takesHere({ code, fd }: Operation): boolean {
-    if (!isTransfer(code) || volumes.takes(fd)) return true;
+  #takesHere(operation: Operation): boolean {
+    const { code, fd } = operation;
+    if (!isTransfer(code)) return true;
+    /* The ring copies in the thread that submits, and a long copy keeps its loop from the others. */
+    if (operation.length > AT_ONCE_BYTES_MAX && !operation.isDirect) return false;
+    if (volumes.takes(fd)) return true;
     if (fd >= 0 && !volumes.isKnown(fd)) {
       const question = new Operation(Code.VolumeType);
       question.fd = fd;

@@ -16,14 +16,14 @@ import {
   Turns,
 } from '../engine.js';
 import { type ErrorKind, IoError } from '../errors.js';
-import { Code, codeName, refusal } from '../platform.js';
+import { AT_ONCE_BYTES_MAX, Code, codeName, refusal } from '../platform.js';
 import { checkAligned, isAlignedView } from './direct.js';
 import { explained, type FileExplanation } from './explain.js';
 import { Latch } from './latch.js';
 import { type Access, closing } from './open.js';
 import { type CallOptions, signalOf } from './options.js';
 import { quickTransfer } from './quick.js';
-import { type Alignment, NOW_BYTES_MAX, type Target } from './transfer.js';
+import type { Alignment, Target } from './transfer.js';
 
 export type TransferCode = typeof Code.Read | typeof Code.Write;
 
@@ -315,7 +315,7 @@ export abstract class FileCore implements Target {
 
   /** Whether a read may be tried on the calling thread: a direct one waits whatever it is told. */
   readsAtOnce(length: number): boolean {
-    return this.directAlignment === undefined && length <= NOW_BYTES_MAX;
+    return this.directAlignment === undefined && length <= AT_ONCE_BYTES_MAX;
   }
 
   /** Whether a transfer is of one view, may be made at once, and asks for nothing special. */

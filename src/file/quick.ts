@@ -9,6 +9,7 @@ type TransferCode = typeof Code.Read | typeof Code.Write;
 export interface QuickTarget extends Target {
   /** Its place in the engine's table of registered files; -1: none. */
   readonly fixedPlace: number;
+  readonly direct: boolean;
   readsAtOnce(length: number): boolean;
   letGo(): void;
 }
@@ -41,6 +42,7 @@ class Quick implements Waiter {
     operation.offset = offset;
     operation.length = length;
     operation.payload = view;
+    operation.isDirect = target.direct;
     operation.triesNow = code === Code.Read && target.readsAtOnce(length);
     this.operation = operation;
     this.target = target;

@@ -4,7 +4,7 @@ import { alignedBuffer } from '../aligned.js';
 import { type Sequence, Staging, Window, type WindowOptions } from '../buffers.js';
 import type { Counters, Engine, Steps } from '../engine.js';
 import { IoError, interruptedAt } from '../errors.js';
-import { Code, markUntransferable, Operation, refusal } from '../platform.js';
+import { AT_ONCE_BYTES_MAX, Code, markUntransferable, Operation, refusal } from '../platform.js';
 import type { Latch } from './latch.js';
 
 /** Bytes of which memory, offset and length have to be multiples for direct I/O. */
@@ -40,9 +40,6 @@ const staging: Staging = new Staging((bytes) => {
   return block;
 });
 
-/** More than this takes the calling thread too long to copy. */
-export const NOW_BYTES_MAX = 65536;
-
 /**
  * A sequence on its way, as a step machine: `next` prepares a call, `take` reads its result, until
  * `next` answers `undefined`.
@@ -71,6 +68,7 @@ export class Transfer {
     this.#mayTryNow = options.code === Code.Read && target.directAlignment === undefined;
     this.operation = new Operation(options.code);
     this.operation.fd = target.fd;
+    this.operation.isDirect = isDirect;
   }
 
   get bytesDone(): number {
@@ -101,7 +99,7 @@ export class Transfer {
     operation.length = this.#window.bytes;
     operation.offset = offset < 0 ? -1 : offset + this.#window.done;
     const isOne = !Array.isArray(operation.payload);
-    operation.triesNow = this.#mayTryNow && isOne && operation.length <= NOW_BYTES_MAX;
+    operation.triesNow = this.#mayTryNow && isOne && operation.length <= AT_ONCE_BYTES_MAX;
     return operation;
   }
 

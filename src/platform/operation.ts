@@ -140,6 +140,8 @@ export class Operation {
    * has what it asks for; a SetLock always, so it is for file systems that ask no server.
    */
   triesNow = false;
+  /** On a Read or Write: of a file for direct I/O, so that nobody copies what it moves. */
+  isDirect = false;
   /** Cleans up: an abort does not keep it from running. */
   mustRun = false;
   /** >= 0 or -errno; below 0 until it has been performed. */
@@ -153,6 +155,9 @@ export class Operation {
     this.code = code;
   }
 }
+
+/** Bytes of a transfer that are soon copied; more are not for a thread that has others to serve. */
+export const AT_ONCE_BYTES_MAX = 65536;
 
 /** Links operations into one run and answers its head. */
 export function linked(head: Operation, ...rest: readonly Operation[]): Operation {

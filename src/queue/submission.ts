@@ -157,6 +157,7 @@ export class Submission implements Waiter, Interrupt, Part {
     operation.offset = offset;
     operation.length = view.length;
     operation.payload = view;
+    operation.isDirect = file.direct;
     operation.triesNow = code === Code.Read && file.readsAtOnce(view.length);
     this.operation = operation;
     this.file = file;
