@@ -35,6 +35,11 @@ import { volumes } from './volumes.js';
 
 /* A run is in one submission to the kernel, with a timeout for each operation if need be. */
 const RUN_ROWS_MAX = 128;
+/*
+ * Handed over together, 32 direct reads end together, and the device is idle while they are told
+ * and the next are made: 24 us each, against 15 in eights (virtio disk, 32 and 128 in flight).
+ */
+const DIRECT_ROWS = 8;
 /* Twice what may be outstanding. */
 const PAIRS = 8192;
 /* In place of a result: native/ring.h, RING_NOT_TAKEN. */
@@ -285,6 +290,7 @@ export class RingEngine implements Engine {
       this.#payloads[slot] = this.#ring.rows.fill(this.#filled++, slot, at);
     }
     this.#outstanding += count;
+    if (head.isDirect && this.#filled >= DIRECT_ROWS) this.handOver();
   }
 
   handOver(): void {
