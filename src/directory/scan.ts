@@ -52,8 +52,20 @@ interface Reading {
   readonly reads: readonly Operation[];
 }
 
+/*
+ * One object of each shape stays alive between scans. V8 throws optimized code away when the last
+ * object of a shape that it was compiled for is collected ("weak objects" in --trace-deopt), and
+ * the first scans after every collection took twice as long.
+ */
+interface Kept {
+  readonly scanner: Scanner;
+  readonly reading: Reading | undefined;
+  readonly entry: DirectoryEntry | undefined;
+}
+
 /** One scan: steps that answer batch after batch. */
 export class Scanner {
+  static kept: Kept | undefined;
   readonly #engine: Engine;
   readonly #root: Held;
   readonly #finds: Finds;
@@ -69,6 +81,8 @@ export class Scanner {
     [LAST_READ_BYTES, []],
   ]);
   #isKernel: boolean | undefined;
+  #reading: Reading | undefined;
+  #entry: DirectoryEntry | undefined;
 
   /** Takes `root` over. `shown` is the directory as the caller wrote it. */
   constructor(engine: Engine, root: Held, shown: Place, settings: ScanSettings) {
@@ -94,6 +108,7 @@ export class Scanner {
       const reading = this.#unfinished.pop();
       if (reading === undefined) yield* this.#readNext();
       else yield* this.#goOn(reading);
+      this.#entry ??= this.#finds.entries[0];
       if (this.#finds.entries.length > 0) return this.#finds.take();
     }
     return undefined;
@@ -106,7 +121,17 @@ export class Scanner {
     const open = [...this.#open];
     this.#open.clear();
     this.#done = [];
+    this.#keep();
     yield* letGo(...open.map((fd): Held => ({ fd, place: this.#root.place })));
+  }
+
+  /* Of what was read nothing is kept but one entry, and no memory. */
+  #keep(): void {
+    for (const free of this.#memory.values()) free.length = 0;
+    for (const one of this.#reading?.reads ?? []) {
+      Object.assign(one, { out: undefined, names: undefined, kinds: undefined, next: undefined });
+    }
+    Scanner.kept = { scanner: this, reading: this.#reading, entry: this.#entry };
   }
 
   *#readNext(): Steps<void> {
@@ -128,6 +153,7 @@ export class Scanner {
     } finally {
       for (const { open } of readings) if (open && open.result >= 0) this.#open.add(open.result);
     }
+    this.#reading ??= readings.at(-1);
     for (const one of readings) {
       yield* this.#take(one);
       for (const read of one.reads) this.#giveBack(read);
