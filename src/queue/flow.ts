@@ -74,8 +74,8 @@ export abstract class Flow {
     return this.#outstanding;
   }
 
-  /** Told when one more is there to be retrieved, or one fewer. */
-  protected abstract changed(): void;
+  /** Told when one more is there to be retrieved. */
+  protected abstract oneEnded(): void;
 
   /** As `prepare`, for what works on an open file. */
   protected prepareOn(file: OpenFile, tag: Tag, options: SubmitOptions): Submission {
@@ -232,7 +232,7 @@ export abstract class Flow {
     this.inFlight--;
     if (this.inFlight === 0 && this.#isDraining) this.#isDraining = false;
     if (this.inFlight === 0 && this.#offered > 0) this.#handOver();
-    this.changed();
+    this.oneEnded();
   }
 
   #closed(file: OpenFile): void {
@@ -247,7 +247,6 @@ export abstract class Flow {
     submission.release(completion);
     this.#free.push(submission);
     this.#outstanding--;
-    this.changed();
   }
 
   /**

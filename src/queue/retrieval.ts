@@ -24,7 +24,7 @@ export abstract class Retrieval extends Flow {
   };
   #isNotifying = false;
 
-  protected override changed(): void {
+  protected override oneEnded(): void {
     if (this.#waiting.size === 0 || this.#isNotifying) return;
     this.#isNotifying = true;
     queueMicrotask(this.#notify);
