@@ -240,7 +240,7 @@ inWorlds(
   'any program of submissions comes to its end',
   async (world) => {
     world.t.diagnostic(`HOLDFAST_SEED=${seed}`);
-    const stopAt = Date.now() + 2000;
+    const stopAt = Date.now() + 1200;
     const property = fc.asyncProperty(
       programs,
       fc.constantFrom(4, 16, 256),
