@@ -38,6 +38,7 @@ async function beWorker({ path, name, borrowed }: Site): Promise<void> {
     for (const one of [file, waiting, twin]) one.readAt(view, index).catch(() => undefined);
     if (index % 3 === 0) openFile(path, { engine }).then((made) => made.close());
   }
+  setInterval(() => undefined, 1000);
   parentPort?.postMessage('going');
 }
 
