@@ -9,15 +9,21 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
-const [home, directory] = isMainThread ? process.argv.slice(2) : workerData;
+const [home, directory, workerEngine] = isMainThread ? process.argv.slice(2) : workerData;
 const room = (name) => import(pathToFileURL(join(home, 'dist', `${name}.js`)).href);
 const library = await room('index');
 const { Code, LOCK_EXCLUSIVE_NOW, loadAddon, Operation } = await room('platform');
-const { engineNamed } = await room('engine');
-const { configure, openFile, openFileSync, OpenFile, replaceFile, replaceFileSync } = library;
+const { engineNamed, ringState } = await room('engine');
+const { CompletionQueue, configure, openFile, openFileSync, OpenFile } = library;
+const { replaceFile, replaceFileSync } = library;
 
-const engine = engineNamed('pool');
-const everything = { access: 'read-write', create: true, engine };
+let engine = engineNamed('pool');
+let everything = { access: 'read-write', create: true, engine };
+
+function useEngine(name) {
+  engine = engineNamed(name);
+  everything = { ...everything, engine };
+}
 
 const bytes = (length, value = 7) => new Uint8Array(length).fill(value);
 const views = (count, length) => Array.from({ length: count }, (_, index) => bytes(length, index));
@@ -153,9 +159,56 @@ async function threads() {
   await Promise.all(opened.map((file) => file.close()));
 }
 
+async function queues() {
+  const queue = new CompletionQueue({ engine: engine.name, depth: 512 });
+  const file = await openFile(join(directory, 'queued'), everything);
+  const registered = views(4, 65536);
+  queue.registerBuffers(registered);
+  queue.registerFiles([file]);
+  for (let round = 0; round < 3; round++) {
+    for (let tag = 0; tag < 100; tag++) {
+      const options = { link: tag % 4 < 3, timeoutMs: tag % 7 === 0 ? 5000 : undefined };
+      if (options.timeoutMs === undefined) delete options.timeoutMs;
+      if (tag % 4 === 3) queue.sync(file, tag % 8 === 3 ? 'data' : 'full', tag, options);
+      else if (tag % 4 === 2) queue.writeFixed(file, round, tag * 999, tag, options);
+      else queue.write(file, tag % 4 ? views(20, 700) : bytes(9000), tag * 999, tag, options);
+    }
+    for (let tag = 100; tag < 200; tag++) {
+      if (tag % 3 === 0) queue.readFixed(file, 3, tag * 99, tag, { start: tag * 256, length: 256 });
+      else queue.read(file, tag % 3 === 1 ? views(40, 100) : bytes(4096), tag * 99, tag);
+      if (tag % 10 === 0) queue.cancel(tag);
+    }
+    queue.nop(200);
+    let ended = round === 0 ? queue.waitSync().length : queue.poll([]);
+    while (ended < 201) ended += (await queue.wait()).length;
+  }
+  for (let tag = 0; tag < 300; tag++) queue.write(file, views(3, 5000), tag * 15000, tag);
+  await queue.close({ cancel: true });
+  await file.close();
+}
+
+/* One by one through the ring, which does runs that open on threads. */
+async function names() {
+  const { OpenFlag, placeOf } = await room('platform');
+  const place = (name) => placeOf(join(directory, name));
+  const flags = OpenFlag.ReadWrite | OpenFlag.Create;
+  const open = operation(Code.Open, { place: place('named'), flags, mode: 0o600 });
+  const fd = await handed(open);
+  ok(fd > 0);
+  await handed(operation(Code.Open, { place: place('left open'), flags, mode: 0o600 }));
+  await handed(operation(Code.Stat, { fd }));
+  await handed(operation(Code.Stat, { place: place('named') }));
+  await handed(operation(Code.Allocate, { fd, offset: 0, length: 65536 }));
+  await handed(operation(Code.Truncate, { fd, length: 100 }));
+  equal(await handed(operation(Code.Close, { fd })), 0);
+  await handed(operation(Code.Link, { place: place('named'), place2: place('linked') }));
+  await handed(operation(Code.Rename, { place: place('linked'), place2: place('renamed') }));
+  equal(await handed(operation(Code.Unlink, { place: place('renamed') })), 0);
+}
+
 async function workers() {
   for (let time = 0; time < 4; time++) {
-    const data = [home, join(directory)];
+    const data = [home, directory, time % 2 === 0 ? 'pool' : 'ring'];
     const worker = new Worker(new URL(import.meta.url), { workerData: data });
     await once(worker, 'message');
     await worker.terminate();
@@ -163,20 +216,33 @@ async function workers() {
 }
 
 async function beWorker() {
+  if (workerEngine === 'pool' || ringState().isThere) useEngine(workerEngine);
   const file = await openFile(join(directory, 'worker'), everything);
   for (let index = 0; index < 1000; index++) {
     const view = bytes(4096, index);
     const work = index % 2 ? file.writeAt([view, view], index * 99) : file.readAt(view, index * 99);
     work.catch(() => undefined);
   }
+  const queue = new CompletionQueue({ engine: engine.name, depth: 1024 });
+  for (let tag = 0; tag < 500; tag++) queue.write(file, views(3, 5000), tag * 15000, tag);
+  queue.submit();
+  await handed(nops(1));
   parentPort.postMessage('going');
 }
 
 if (isMainThread) {
-  for (const part of [files, replaces, runs, threads, workers]) {
-    await part();
-    console.log(part.name);
+  const parts = [files, replaces, runs, queues, names, threads];
+  const engines = ringState().isThere ? ['pool', 'ring'] : ['pool'];
+  for (const name of engines) {
+    useEngine(name);
+    for (const part of parts) {
+      await part();
+      console.log(name, part.name);
+    }
   }
+  if (engines.length === 1) console.log(`WITHOUT the ring: ${ringState().reason}`);
+  await workers();
+  console.log('workers');
 } else {
   await beWorker();
 }
