@@ -7,6 +7,7 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { ringState } from '#holdfast/engine.js';
 import {
   asNobody,
   nobodyRefusal,
@@ -15,10 +16,12 @@ import {
   refusing,
   ringCalls,
 } from './ring/launchers.js';
-import { outputOf, runChild } from './support/child.js';
+import { hasTool, outputOf, runChild } from './support/child.js';
 import { projectRoot, scratch } from './support/scratch.js';
 
+const here = ringState();
 const noFilter = refuserRefusal() ?? false;
+const noTrace = !here.isThere ? here.reason : hasTool('strace') ? false : 'strace is not installed';
 const noNobody = nobodyRefusal() ?? false;
 
 /* Neither the engine nor the test runner that this process was told of. */
@@ -26,6 +29,7 @@ const plain = ['env', '-u', 'HOLDFAST_ENGINE', '-u', 'NODE_TEST_CONTEXT'];
 
 const source = `
   import { CompletionQueue, openFile, probe } from 'holdfast';
+  import { ringState } from '#holdfast/engine.js';
   const [directory] = process.argv.slice(-1);
   const file = await openFile(directory + '/file', { access: 'read-write', create: true });
   const queue = new CompletionQueue();
@@ -44,6 +48,7 @@ const source = `
     named = error.message;
   }
   const report = await probe(directory);
+  const ring = ringState().reason;
   console.log(JSON.stringify({
     ended: ended.map(({ tag, status, bytes }) => [tag, status, bytes]),
     isWhole: Buffer.compare(content, registered) === 0,
@@ -51,6 +56,7 @@ const source = `
     stats: [stats.engine, stats.reason, stats.registered],
     probed: JSON.stringify(report.engine),
     named,
+    ring,
   }));
   await queue.close();
   await file.close();
@@ -63,6 +69,7 @@ interface Told {
   readonly stats: [string, string, string];
   readonly probed: string;
   readonly named?: string;
+  readonly ring: string;
 }
 
 async function told(directory: string, under: readonly string[]): Promise<Told> {
@@ -95,6 +102,37 @@ for (const code of ['EPERM', 'ENOSYS'] as const) {
         match(come.explained[1], /a seccomp filter or kernel.io_uring_disabled/);
     });
   }
+}
+
+/* What kernels before 6.6 and 6.1 answer, and what 64 KiB of RLIMIT_MEMLOCK did before 5.12. */
+const olds: Readonly<Record<string, { inject: string; words: RegExp; engine: string }>> = {
+  'of a kernel before 6.6': {
+    inject: 'error=EINVAL:when=1',
+    words: /, without no-sqarray$/,
+    engine: 'ring',
+  },
+  'of a kernel before 6.1': {
+    inject: 'error=EINVAL:when=1..2',
+    words: /, without defer-taskrun and no-sqarray$/,
+    engine: 'pool',
+  },
+  'with little memory': {
+    inject: 'error=ENOMEM:when=1',
+    words: / 512 at once, without large-completion-queue$/,
+    engine: 'ring',
+  },
+};
+
+for (const [name, { inject, words, engine }] of Object.entries(olds)) {
+  test(`a ring ${name} does without what it has not`, { skip: noTrace }, async (t) => {
+    const trace = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=io_uring_setup'];
+    const under = [...trace, '-e', `inject=io_uring_setup:${inject}`];
+    const come = await told(scratch(t), under);
+    ok(come.isWhole);
+    equal(come.explained[0], engine);
+    equal(come.named, undefined, "'ring' can be asked for");
+    match(come.ring, words);
+  });
 }
 
 /* RLIMIT_MEMLOCK bounds registered buffers, on kernels before 5.12 the ring itself. */
