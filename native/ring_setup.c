@@ -39,8 +39,8 @@ static int do_setup(struct ring *ring, struct uring_params *params) {
   return ring->fd < 0 ? -errno : 0;
 }
 
-/* Kernels before 6.6 have no NO_SQARRAY, those before 6.1 no DEFER_TASKRUN; 64 KiB of RLIMIT_MEMLOCK may be too few for a large
- * completion queue. */
+/* Kernels before 6.6 have no NO_SQARRAY, those before 6.1 no DEFER_TASKRUN; 64 KiB of
+ * RLIMIT_MEMLOCK may be too few for a large completion queue. */
 static int setup_somehow(struct ring *ring, struct uring_params *params) {
   int refused = do_setup(ring, params);
   if (refused == -EINVAL && !(ring->without & RING_WITHOUT_NO_SQARRAY)) {

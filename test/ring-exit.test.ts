@@ -119,7 +119,9 @@ test('a worker that ends takes its reads along', { skip }, async (t) => {
       const ends = [];
       for (let time = 0; time < 8; time++) {
         const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(code)));
-        await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+        await new Promise((resolve, reject) => {
+          worker.once('message', resolve).once('error', reject);
+        });
         ends.push(await worker.terminate());
         const views = Array.from({ length: 64 }, () => new Uint8Array(65536));
         writeSync(fifo, new Uint8Array(4096).fill(255));
@@ -169,8 +171,10 @@ test('a child started with operations under way has none of our descriptors', {
     await new Promise((resolve) => child.once('close', resolve));
     const ended = [];
     while (ended.length < 501) ended.push(...await queue.wait());
-    const ours = (text) => text.split('\\n').filter((name) => /uring|eventfd|fifo|\\/file$/.test(name));
-    console.log(JSON.stringify([ours(sync), ours(later), ended.every(({ status }) => status === 0)]));
+    const isOurs = (name) => /uring|eventfd|fifo|\\/file$/.test(name);
+    const ours = (text) => text.split('\\n').filter(isOurs);
+    const isWell = ended.every(({ status }) => status === 0);
+    console.log(JSON.stringify([ours(sync), ours(later), isWell]));
     process.exit(0);
   `;
   const ended = await ending(t, source);

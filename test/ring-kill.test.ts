@@ -1,7 +1,7 @@
 /**
  * SIGKILL with writes under way. The kernel ends what a ring has begun after the process is gone,
- * and for that long the file's lock stays taken; what a sync had acknowledged is there (it is in the
- * page cache, which survives a kill; a power cut is test/crash-power.test.ts).
+ * and for that long the file's lock stays taken; what a sync had acknowledged is there (it is in
+ * the page cache, which survives a kill; a power cut is test/crash-power.test.ts).
  */
 import { equal, ok } from 'node:assert/strict';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { scratch } from './support/scratch.js';
 const CYCLES = 200;
 /* On a machine that is busy with something else fewer are enough. */
 const CYCLES_MIN = 40;
-const ENOUGH_MS = 10_000;
+const ENOUGH_MS = 6_000;
 const LANES = 4;
 const AFTERLIFE_MS = 5000;
 

@@ -6,7 +6,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { ringState } from '#holdfast/engine.js';
 import {
   asNobody,
@@ -83,26 +83,30 @@ const steps: Readonly<Record<RingCall, string>> = {
   register: 'io_uring_register(PROBE)',
 };
 
-for (const code of ['EPERM', 'ENOSYS'] as const) {
-  for (const call of Object.keys(ringCalls) as RingCall[]) {
-    test(`${call} answers ${code}: the pool works, and says so`, { skip: noFilter }, async (t) => {
-      const come = await told(scratch(t), refusing(code, [call]));
-      deepEqual(come.ended, [
-        [1, 0, 1 << 20],
-        [2, 0, 0],
-      ]);
-      ok(come.isWhole);
-      const reason = `io_uring is not to be had: ${steps[call]} answers ${code}`;
-      equal(come.explained[0], 'pool');
-      equal(come.stats[0], 'pool');
-      for (const words of [come.explained[1], come.stats[1], come.probed, come.named ?? '']) {
-        ok(words.includes(reason), words);
-      }
-      if (code === 'EPERM')
-        match(come.explained[1], /a seccomp filter or kernel.io_uring_disabled/);
-    });
+describe('one call refused', { concurrency: 2 }, () => {
+  for (const code of ['EPERM', 'ENOSYS'] as const) {
+    for (const call of Object.keys(ringCalls) as RingCall[]) {
+      test(`${call} answers ${code}: the pool works, and says so`, {
+        skip: noFilter,
+      }, async (t) => {
+        const come = await told(scratch(t), refusing(code, [call]));
+        deepEqual(come.ended, [
+          [1, 0, 1 << 20],
+          [2, 0, 0],
+        ]);
+        ok(come.isWhole);
+        const reason = `io_uring is not to be had: ${steps[call]} answers ${code}`;
+        equal(come.explained[0], 'pool');
+        equal(come.stats[0], 'pool');
+        for (const words of [come.explained[1], come.stats[1], come.probed, come.named ?? '']) {
+          ok(words.includes(reason), words);
+        }
+        if (code === 'EPERM')
+          match(come.explained[1], /a seccomp filter or kernel.io_uring_disabled/);
+      });
+    }
   }
-}
+});
 
 /* What kernels before 6.6 and 6.1 answer, and what 64 KiB of RLIMIT_MEMLOCK did before 5.12. */
 const olds: Readonly<Record<string, { inject: string; words: RegExp; engine: string }>> = {
@@ -175,19 +179,21 @@ const launchers: Readonly<Record<string, Launcher>> = {
   },
 };
 
-for (const [name, { skip, under, suites }] of Object.entries(launchers)) {
-  test(`suites pass under ${name}`, { skip, timeout: 100_000 }, async () => {
-    const paths = suites.map((suite) => join(projectRoot, 'build', 'test', `${suite}.test.js`));
-    const { code, stdout, stderr } = await runChild({
-      module: paths[0] as string,
-      args: paths.slice(1),
-      nodeArgs: ['--test', '--test-reporter=tap'],
-      under: [...plain, ...under()],
-      timeoutMs: 90_000,
+describe('suites without a ring', { concurrency: 2 }, () => {
+  for (const [name, { skip, under, suites }] of Object.entries(launchers)) {
+    test(`suites pass under ${name}`, { skip, timeout: 100_000 }, async () => {
+      const paths = suites.map((suite) => join(projectRoot, 'build', 'test', `${suite}.test.js`));
+      const { code, stdout, stderr } = await runChild({
+        module: paths[0] as string,
+        args: paths.slice(1),
+        nodeArgs: ['--test', '--test-reporter=tap'],
+        under: [...plain, ...under()],
+        timeoutMs: 90_000,
+      });
+      const failed = stdout.split('\n').filter((line) => /^ *not ok /.test(line));
+      deepEqual([code, failed], [0, []], stderr);
+      const passed = Number(/^# pass (\d+)/m.exec(stdout)?.[1]);
+      ok(passed > 150, `${passed} passed`);
     });
-    const failed = stdout.split('\n').filter((line) => /^ *not ok /.test(line));
-    deepEqual([code, failed], [0, []], stderr);
-    const passed = Number(/^# pass (\d+)/m.exec(stdout)?.[1]);
-    ok(passed > 150, `${passed} passed`);
-  });
-}
+  }
+});

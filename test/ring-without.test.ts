@@ -3,7 +3,7 @@
  * (HOLDFAST_RING_WITHOUT), what the contract of a file and a queue ask for comes to the same.
  */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { ringState } from '#holdfast/engine.js';
 import { outputOf, runChild } from './support/child.js';
 
@@ -42,29 +42,31 @@ async function passes(without: string): Promise<Told> {
 
 const operationsIn = (reason: string): number => Number(/(\d+) operations/.exec(reason)?.[1]);
 
-for (const name of [...features, ...others, 'defer-taskrun']) {
-  test(`a ring without ${name} does the same`, { skip, timeout: 90_000 }, async () => {
-    const { isThere, reason } = await passes(name);
-    ok(isThere, reason);
-    if (name === 'loop') match(reason, /a thread hears of it/);
-    else match(reason, new RegExp(`without .*${name}`));
-    if (name === 'large-completion-queue') match(reason, / 512 at once/);
-  });
-}
+describe('a ring with parts turned off', { concurrency: 2 }, () => {
+  for (const name of [...features, ...others, 'defer-taskrun']) {
+    test(`a ring without ${name} does the same`, { skip, timeout: 90_000 }, async () => {
+      const { isThere, reason } = await passes(name);
+      ok(isThere, reason);
+      if (name === 'loop') match(reason, /a thread hears of it/);
+      else match(reason, new RegExp(`without .*${name}`));
+      if (name === 'large-completion-queue') match(reason, / 512 at once/);
+    });
+  }
 
-for (const without of [...operations, names.join(',')]) {
-  test(`a ring without ${without} does the same`, { skip, timeout: 90_000 }, async () => {
-    const { isThere, reason } = await passes(without);
-    ok(isThere, reason);
-    equal(operationsIn(reason), operationsIn(here.reason) - without.split(',').length);
-  });
-}
+  for (const without of [...operations, names.join(',')]) {
+    test(`a ring without ${without} does the same`, { skip, timeout: 90_000 }, async () => {
+      const { isThere, reason } = await passes(without);
+      ok(isThere, reason);
+      equal(operationsIn(reason), operationsIn(here.reason) - without.split(',').length);
+    });
+  }
 
-test('a ring that can only do nothing does the same', { skip, timeout: 90_000 }, async () => {
-  const all = [...operations, ...names, ...features, ...others, 'defer-taskrun'];
-  const { isThere, reason } = await passes(all.join(','));
-  ok(isThere, reason);
-  equal(operationsIn(reason), operationsIn(here.reason) - operations.length - names.length);
+  test('a ring that can only do nothing does the same', { skip, timeout: 90_000 }, async () => {
+    const all = [...operations, ...names, ...features, ...others, 'defer-taskrun'];
+    const { isThere, reason } = await passes(all.join(','));
+    ok(isThere, reason);
+    equal(operationsIn(reason), operationsIn(here.reason) - operations.length - names.length);
+  });
 });
 
 async function chosen(without: string): Promise<string[]> {
