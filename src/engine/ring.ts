@@ -257,7 +257,7 @@ export class RingEngine implements Engine {
   #takesHere(operation: Operation): boolean {
     const { code, fd } = operation;
     if (!isTransfer(code)) return true;
-    /* The ring copies in the thread that submits, and a long copy keeps its loop from the others. */
+    /* The ring copies in the thread that submits, and a long copy keeps its loop from others. */
     if (operation.length > AT_ONCE_BYTES_MAX && !operation.isDirect) return false;
     if (volumes.takes(fd)) return true;
     if (fd >= 0 && !volumes.isKnown(fd)) {
