@@ -48,16 +48,23 @@ for (const code of ['EINTR', 'EAGAIN', 'EBUSY']) {
   }
 }
 
-/* What the kernel will not take is withdrawn, and the pool does it. */
+/*
+ * What the kernel will not take is withdrawn, and the pool does it. A wait on the calling thread may
+ * use up all the refusals; then there is another run.
+ */
 test('io_uring_enter answers EBUSY for long: threads do it', {
   skip,
-  timeout: 60_000,
+  timeout: 90_000,
 }, async (t) => {
-  const { told, once, wrong, ring } = await work(scratch(t), ['error=EBUSY:when=9..300']);
-  deepEqual([told, once, wrong], [480, 480, []]);
-  const withdrawn = Object.keys(ring.refusals).filter((what) => what.endsWith(': not taken'));
-  ok(withdrawn.length > 0, JSON.stringify(ring));
-  equal(ring.wokenBy, 'loop');
+  let withdrawn = 0;
+  for (let run = 0; run < 6 && withdrawn === 0; run++) {
+    const { told, once, wrong, ring } = await work(scratch(t), ['error=EBUSY:when=9..200']);
+    deepEqual([told, once, wrong], [480, 480, []]);
+    equal(ring.wokenBy, 'loop');
+    const refused = Object.keys(ring.refusals).filter((what) => what.endsWith(': not taken'));
+    withdrawn = refused.length;
+  }
+  ok(withdrawn > 0, 'six runs in which nothing was withdrawn');
 });
 
 test('io_uring_enter answers what it likes: the loop hears all the same', { skip }, async (t) => {
