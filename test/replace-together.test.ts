@@ -105,7 +105,7 @@ function textOn(engine: Engine, path: string): string {
 class Slow extends Noting {
   override submit(head: Operation, waiter: Waiter): void {
     const isAlone = head.code === Code.Sync && head.next === undefined;
-    const settle = (): void => void setTimeout(() => waiter.settle(), 15);
+    const settle = (): void => void setTimeout(() => waiter.settle(), 100);
     super.submit(head, isAlone ? { settle } : waiter);
   }
 }
