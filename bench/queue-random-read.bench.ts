@@ -13,7 +13,7 @@ import {
 } from './random/reads.js';
 
 const fileBytes = 64 * 1024 * 1024;
-const depths = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+const depths = [1, 4, 16, 32, 64, 128, 256];
 
 const limit = 'fio io_uring, fixed buffers and files, batch 16';
 const fixed = 'queue.readFixed, ring';
