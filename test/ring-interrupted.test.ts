@@ -49,8 +49,8 @@ for (const code of ['EINTR', 'EAGAIN', 'EBUSY']) {
 }
 
 /*
- * What the kernel will not take is withdrawn, and the pool does it. A wait on the calling thread may
- * use up all the refusals; then there is another run.
+ * What the kernel will not take is withdrawn, and the pool does it. A wait on the calling thread
+ * may use up all the refusals; then there is another run.
  */
 test('io_uring_enter answers EBUSY for long: threads do it', {
   skip,
