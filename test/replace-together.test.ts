@@ -101,12 +101,15 @@ function textOn(engine: Engine, path: string): string {
   return text;
 }
 
-/** Tells of the sync of a directory long after it was done. */
+/** Tells of a run that syncs long after it was done. */
 class Slow extends Noting {
   override submit(head: Operation, waiter: Waiter): void {
-    const isAlone = head.code === Code.Sync && head.next === undefined;
+    let syncs = false;
+    for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
+      syncs ||= at.code === Code.Sync;
+    }
     const settle = (): void => void setTimeout(() => waiter.settle(), 100);
-    super.submit(head, isAlone ? { settle } : waiter);
+    super.submit(head, syncs ? { settle } : waiter);
   }
 }
 
