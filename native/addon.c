@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "border.h"
+#include "crc32c.h"
 #include "syscalls.h"
 
 #define SYNC_ROWS_MAX 1024U /* 80 KiB of stack, of which a call touches what it uses */
@@ -342,6 +343,20 @@ static napi_value address_of(napi_env env, napi_callback_info info) {
   return answer;
 }
 
+/* crc32c(view, seed) */
+static napi_value checksum(napi_env env, napi_callback_info info) {
+  napi_value values[2], answer;
+  struct iovec view;
+  uint32_t seed;
+  struct border *border = border_arguments(env, info, 2, values);
+  if (border == NULL || !border_bytes(env, values[0], &view) ||
+      napi_get_value_uint32(env, values[1], &seed) != napi_ok) {
+    return border_fail(env, "crc32c(view, seed)");
+  }
+  napi_create_uint32(env, crc32c(seed, view.iov_base, view.iov_len), &answer);
+  return answer;
+}
+
 /* --------------------------------------------------------------------- birth and death */
 
 /* Hooks run last in, first out: the ring has been closed, and has told what it had under way. */
@@ -452,6 +467,7 @@ NAPI_MODULE_INIT() {
   border_export(border, exports, "cancel", cancel_row);
   border_export(border, exports, "setThreads", set_threads);
   border_export(border, exports, "addressOf", address_of);
+  border_export(border, exports, "crc32c", checksum);
   border_ring_exports(border, exports);
   export_number(env, exports, "viewCountMax", sys_view_count_max());
   export_number(env, exports, "rowBytes", (int32_t)sizeof(struct row));

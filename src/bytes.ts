@@ -1,11 +1,13 @@
 /**
- * Arithmetic on bytes: sizes, offsets and alignment, checked before anything happens.
+ * Arithmetic on bytes: sizes, offsets and alignment, checked before anything happens; CRC-32C.
  *
  * Invariants: 1. A count of bytes is a safe integer >= 0; an offset plus a length is one too.
  *             2. An alignment is a power of two.
  * Source: off_t is 64 bits (man 2 pwrite), a JavaScript number is exact up to 2^53 - 1
  */
 import { invalidType, outOfRange } from './errors.js';
+
+export { crc32c } from './bytes/crc32c.js';
 
 /** True for 1, 2, 4, 8 and so on. */
 export function isPowerOfTwo(value: number): boolean {

@@ -25,6 +25,7 @@ export interface Addon {
   cancel(slot: number): void;
   setThreads(count: number): void;
   addressOf(view: Uint8Array): number;
+  crc32c(view: Uint8Array, seed: number): number;
   openRing(
     info: Float64Array,
     rows: Uint8Array,
@@ -79,7 +80,7 @@ function isAddon(value: unknown): value is Addon {
   if (typeof value !== 'object' || value === null) return false;
   const addon = value as Partial<Addon>;
   if (addon.rowBytes !== 64 || addon.codeCount !== Object.keys(Code).length) return false;
-  return typeof addon.attach === 'function';
+  return typeof addon.attach === 'function' && typeof addon.crc32c === 'function';
 }
 
 function load(): AddonState {
