@@ -119,6 +119,7 @@ onAllDoors(
       fd: opened.fd,
       access: 'read-write',
       path,
+      stat: await opened.stat(),
       isOwned: true,
       alignment: undefined,
       fallbacks: [],

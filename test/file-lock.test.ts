@@ -56,39 +56,6 @@ onEveryLock('lock() of bytes leaves the others free', async (_, { open }) => {
   equal(await one.tryLock({ offset: 2 ** 40, length: 1 }), undefined);
 });
 
-onEveryLock('lock() gives turns in the order of the calls, readers too', async (_, { open }) => {
-  const files = await Promise.all(Array.from({ length: 6 }, () => open()));
-  const order: number[] = [];
-  const kinds = [true, false, true, false, false, true];
-  const first = await (files[0] as OpenFile).lock();
-  const waiting = kinds.map(async (exclusive, index) => {
-    const lock = await (files[index] as OpenFile).lock({ exclusive });
-    order.push(index);
-    await settled();
-    /* Asked for on a thread, the second of them may come a moment later. */
-    for (let turn = 0; index === 3 && turn < 2000 && !order.includes(4); turn++) await settled();
-    if (index === 3) ok(order.includes(4), 'those who share have it together');
-    await lock.release();
-  });
-  await settled();
-  deepEqual(order, []);
-  await first.release();
-  await Promise.all(waiting);
-  deepEqual(order, [0, 1, 2, 3, 4, 5]);
-});
-
-onEveryLock('lock() of a reader does not pass a writer who waits', async (_, { open }) => {
-  const [one, two, three] = [await open(), await open(), await open()];
-  const reading = await one.lock(shared);
-  const writing = two.lock();
-  await settled();
-  equal(await three.tryLock(shared), undefined);
-  const later = three.lock(shared);
-  await reading.release();
-  await (await writing).release();
-  ok((await later).isHeld);
-});
-
 onEveryLock('lock() whose time is up names this process', async (_, { open }) => {
   const [one, two] = [await open(), await open()];
   const lock = await one.lock();

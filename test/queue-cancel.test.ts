@@ -1,7 +1,7 @@
 /** What becomes of operations whose end is asked for: by a cancel, by their time. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { configure, OpenFile, Status } from 'holdfast';
 import { Barrier } from './contract/engines.js';
@@ -113,7 +113,9 @@ function fifo(world: World): { file: OpenFile; give: (bytes: Uint8Array) => void
   const fd = openSync(path, 'r+');
   world.t.after(() => closeSync(fd));
   const parts = { access: 'read', isOwned: false, alignment: undefined, fallbacks: [] } as const;
-  const file = new OpenFile({ engine: world.engine, fd, path, ...parts });
+  const stat = fstatSync(fd, { bigint: true });
+  const where = { device: stat.dev, inode: stat.ino };
+  const file = new OpenFile({ engine: world.engine, fd, path, stat: where, ...parts });
   /* What opening would have asked: threads cannot read a FIFO at an offset. */
   world.engine.learnVolume?.(fd, PIPES);
   return { file, give: (bytes) => writeSync(fd, bytes) };

@@ -14,6 +14,7 @@ import {
   LOCK_EXCLUSIVE_NOW,
   LOCK_NONE,
   LOCK_SHARED_NOW,
+  linked,
   locksHere,
   Operation,
   RangeLock,
@@ -25,26 +26,25 @@ import type { Lock } from './lock.js';
 import type { Target } from './transfer.js';
 import { EVERYTHING, type LockPrimitive, type Wish } from './wish.js';
 
-/** Which file it is, and whether its locks are this kernel's alone. */
+/** Which file it is. */
 export interface Identity {
   readonly device: bigint;
   readonly inode: bigint;
   /** Both as one word. */
   readonly word: string;
-  readonly isHere: boolean;
 }
 
-/** What stat and the type of the volume told, as an identity. */
-export function identityOf(stat: FileStat, volumeType: number): Identity {
-  const { device, inode } = stat;
-  const isHere = volumeType >= 0 && locksHere(volumeType);
-  return { device, inode, word: `${device}:${inode}`, isHere };
+/** What stat told, as an identity. */
+export function identityOf({ device, inode }: Pick<FileStat, 'device' | 'inode'>): Identity {
+  return { device, inode, word: `${device}:${inode}` };
 }
 
 /** The open file that locks are taken on. */
 export interface LockHome extends Target {
   readonly isClosed: boolean;
   readonly identity: Identity;
+  /** What statfs(2) said of its volume, once it has been asked; below 0: it refused. */
+  volumeType: number | undefined;
   /** Those who wait, to be told of a close. */
   readonly waiting: Set<Claim>;
   readonly locks: Set<Lock>;
@@ -107,6 +107,21 @@ export function taken(home: Target, operation: Operation): boolean {
   throw refusal(operation.result, { action: 'lock the file', syscall, path, step: 'lock' });
 }
 
+/* Whether setting its locks asks nobody but this kernel, so that the calling thread may. */
+function isHere({ volumeType }: LockHome): boolean {
+  return volumeType !== undefined && volumeType >= 0 && locksHere(volumeType);
+}
+
+/* The first lock of an open file is set beside the question where its locks are kept. */
+function* withVolumeSteps(home: LockHome, lock: Operation): Steps<void> {
+  const volume = new Operation(Code.VolumeType);
+  volume.fd = home.fd;
+  volume.mustRun = true;
+  yield linked(lock, volume);
+  home.counters.count(volume);
+  home.volumeType = volume.result;
+}
+
 /** One call on the file itself. */
 class PlainWays implements Ways {
   readonly graceMs = 0;
@@ -125,9 +140,10 @@ class PlainWays implements Ways {
     const { range, wantsExclusive } = this.#claim;
     const lock = lockCall(this.#primitive, wantsExclusive ? 'Exclusive' : 'Shared', range);
     lock.fd = home.fd;
-    lock.triesNow = home.identity.isHere;
+    lock.triesNow = isHere(home);
     home.latch.check('lock the file', home.path);
-    yield lock;
+    if (home.volumeType === undefined) yield* withVolumeSteps(home, lock);
+    else yield lock;
     home.counters.count(lock);
     return taken(home, lock);
   }
@@ -316,7 +332,7 @@ export function* unlockSteps({ home, claim, claims, primitive }: LockParts): Ste
     const unlock = lockCall(primitive, 'None', range);
     unlock.fd = home.fd;
     unlock.mustRun = true;
-    unlock.triesNow = home.identity.isHere;
+    unlock.triesNow = isHere(home);
     yield unlock;
     home.counters.count(unlock);
     if (unlock.result >= 0) continue;

@@ -16,7 +16,7 @@ import {
   Turns,
 } from '../engine.js';
 import { type ErrorKind, IoError } from '../errors.js';
-import { AT_ONCE_BYTES_MAX, Code, codeName, refusal } from '../platform.js';
+import { AT_ONCE_BYTES_MAX, Code, codeName, type FileStat, refusal } from '../platform.js';
 import { checkAligned, isAlignedView } from './direct.js';
 import { explained, type FileExplanation } from './explain.js';
 import { Latch } from './latch.js';
@@ -55,6 +55,8 @@ export interface FileParts {
   readonly fd: number;
   readonly access: Access;
   readonly path: string | undefined;
+  /** Which file it is. */
+  readonly stat: Pick<FileStat, 'device' | 'inode'>;
   /** A borrowed descriptor is not closed. */
   readonly isOwned: boolean;
   /** Set for direct I/O. */

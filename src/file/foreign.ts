@@ -82,6 +82,6 @@ export function* fromFdSteps(engine: Engine, fd: number, options: FromFdOptions)
   const isOwned = ownership !== 'borrow';
   const alignment = isDirect ? alignmentOf(stat.stat as FileStat) : undefined;
   const fallbacks = yield* volumeSteps(engine, own);
-  const rest = { alignment, fallbacks, memory: options.memory };
+  const rest = { alignment, fallbacks, memory: options.memory, stat: stat.stat as FileStat };
   return { engine, fd: own, access: accessOf(flags), path, isOwned, ...rest };
 }

@@ -1,24 +1,22 @@
 /** The locks of an open file. */
 import type { Steps } from '../engine.js';
-import { Code, type FileStat, linked, Operation } from '../platform.js';
 import { acquireSteps, type Identity, identityOf, type LockHome, lockError } from './acquire.js';
-import { callSteps } from './call.js';
 import type { Claim } from './claims.js';
-import { FileCore } from './core.js';
+import { FileCore, type FileParts } from './core.js';
 import { Lock } from './lock.js';
-import type { Target } from './transfer.js';
 import { type LockOptions, type TryLockOptions, type Wish, wishOf } from './wish.js';
 
 /** An open file that can be locked against other processes, and others in this one. */
 export abstract class LockableFile extends FileCore implements LockHome {
   readonly locks: Set<Lock> = new Set();
   readonly waiting: Set<Claim> = new Set();
-  #identity: Identity | undefined;
-  #identifying: Promise<Identity> | undefined;
+  /** For locks: which file it is. Known from the open, so that calls queue in their order. */
+  readonly identity: Identity;
+  volumeType: number | undefined = undefined;
 
-  /** For locks: which file it is. */
-  get identity(): Identity {
-    return this.#identity as Identity;
+  constructor(parts: FileParts) {
+    super(parts);
+    this.identity = identityOf(parts.stat);
   }
 
   /**
@@ -27,8 +25,8 @@ export abstract class LockableFile extends FileCore implements LockHome {
    *
    * Shapes: locks of one `OpenFile` exclude each other like those of others.
    * Units: bytes; milliseconds.
-   * Order: inside this process in the order of the calls, whatever waits; among processes none, by
-   * asking again every 25 ms or so.
+   * Order: inside this process in the order of the calls, whatever waits, and those who share have
+   * it together; among processes none, by asking again every 25 ms or so.
    * Lifetime: held until `release`, the close of this file, or the end of the process.
    * Errors: `TypeError`, `RangeError`; `LockHeldError` naming the owner when the time is up;
    * `IoError`, of kind `unsupported` on an engine without locks; `AbortError`.
@@ -36,7 +34,6 @@ export abstract class LockableFile extends FileCore implements LockHome {
    */
   async lock(options: LockOptions = {}): Promise<Lock> {
     const wish = this.#wish(options, 'lock');
-    if (this.#identity === undefined) await this.#identify();
     const steps = (): Steps<Lock> => this.#locking(wish) as Steps<Lock>;
     return this.laterOn(steps, options.signal);
   }
@@ -44,7 +41,7 @@ export abstract class LockableFile extends FileCore implements LockHome {
   /** As `lock`, on the calling thread. Errors: as `lock`; `EBUSY` if this process holds it. */
   lockSync(options: LockOptions = {}): Lock {
     const wish = this.#wish(options, 'lock');
-    return this.now(() => this.#identified(this.#locking(wish))) as Lock;
+    return this.now(() => this.#locking(wish)) as Lock;
   }
 
   /**
@@ -55,14 +52,13 @@ export abstract class LockableFile extends FileCore implements LockHome {
    */
   async tryLock(options: TryLockOptions = {}): Promise<Lock | undefined> {
     const wish = this.#wish(options, 'tryLock');
-    if (this.#identity === undefined) await this.#identify();
     return this.laterOn(() => this.#locking(wish));
   }
 
   /** As `tryLock`, on the calling thread. Errors: as `tryLock`. */
   tryLockSync(options: TryLockOptions = {}): Lock | undefined {
     const wish = this.#wish(options, 'tryLock');
-    return this.now(() => this.#identified(this.#locking(wish)));
+    return this.now(() => this.#locking(wish));
   }
 
   /** For locks: work counted as under way, also on a file that is broken. Errors: its own. */
@@ -94,22 +90,6 @@ export abstract class LockableFile extends FileCore implements LockHome {
     return parts === undefined ? undefined : new Lock(parts);
   }
 
-  *#identified<T>(steps: Steps<T>): Steps<T> {
-    this.#identity ??= yield* identitySteps(this);
-    return yield* steps;
-  }
-
-  /* Once, and everybody waits for the same answer: the order of the calls stays. */
-  async #identify(): Promise<void> {
-    this.#identifying ??= this.later(undefined, () => identitySteps(this));
-    try {
-      this.#identity = await this.#identifying;
-    } finally {
-      this.#identifying = undefined;
-    }
-    this.checkUsable('lock the file');
-  }
-
   protected override closing(): void {
     for (const claim of this.waiting) claim.pause?.wake();
   }
@@ -124,14 +104,4 @@ export abstract class LockableFile extends FileCore implements LockHome {
       }
     }
   }
-}
-
-/** Which file it is, and whether its locks are this kernel's alone. Errors: `IoError`. */
-export function* identitySteps(target: Target): Steps<Identity> {
-  const stat = new Operation(Code.Stat);
-  const volume = new Operation(Code.VolumeType);
-  volume.fd = target.fd;
-  yield* callSteps(target, linked(stat, volume), 'lock the file');
-  target.counters.count(volume);
-  return identityOf(stat.stat as FileStat, volume.result);
 }

@@ -39,6 +39,7 @@ export class LockFileHome implements LockHome {
   readonly place: Place;
   readonly fd: number;
   readonly identity: Identity;
+  readonly volumeType: number;
   /** Whether owners are written into it. */
   readonly hasRecords: boolean;
 
@@ -47,6 +48,7 @@ export class LockFileHome implements LockHome {
     this.place = place;
     this.fd = opened.fd;
     this.identity = opened.identity;
+    this.volumeType = opened.volumeType;
     this.hasRecords = opened.hasRecords;
   }
 
@@ -66,6 +68,7 @@ export class LockFileHome implements LockHome {
 interface Opened {
   readonly fd: number;
   readonly identity: Identity;
+  readonly volumeType: number;
   readonly hasRecords: boolean;
 }
 
@@ -119,7 +122,8 @@ function homeOf(engine: Engine, place: Place, { open, stat, volume, read }: Look
   const hasRecords = isForRecords(bytes, size);
   return new LockFileHome(engine, place, {
     fd: open.result,
-    identity: identityOf(stat.stat as FileStat, volume.result),
+    identity: identityOf(stat.stat as FileStat),
+    volumeType: volume.result,
     hasRecords,
   });
 }
