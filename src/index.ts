@@ -146,6 +146,7 @@ export {
   type TryLockOptions,
   type WriteLifetime,
 } from './file.js';
+export { type IovecSlot, IovecWriter, type IovecWriterOptions } from './iovec.js';
 export { FileLock, type LockFileOptions, lockFile, lockFileSync } from './lock.js';
 export {
   formatProbe,
