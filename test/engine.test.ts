@@ -3,6 +3,7 @@ import { deepEqual, equal, match, ok, throws } from 'node:assert/strict';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { configure, defaultEngine, type Engine, openFile } from 'holdfast';
 import { engineNamed } from '#holdfast/engine.js';
 import { Barrier, handed, longAfter, nop, threadCount } from './contract/engines.js';
@@ -11,15 +12,38 @@ import { engineFor } from './file/doors.js';
 import { runChild } from './support/child.js';
 import { scratch } from './support/scratch.js';
 
-/** The pool with so many threads, and none of them started yet. */
-function poolOf(t: TestContext, threads: number): Engine | undefined {
-  const engine = engineFor(t, 'pool');
-  if (engine === undefined) return undefined;
-  const before = engine.threads;
-  configure({ threads: 1 });
-  configure({ threads });
-  t.after(() => configure({ threads: before }));
-  return engine;
+/** The pool, and barriers that hold its threads until the test ends. */
+class Pool {
+  readonly engine: Engine;
+  readonly #barriers: Barrier[] = [];
+
+  private constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  /** With so many threads, and none of them started yet. */
+  static of(t: TestContext, threads: number): Pool | undefined {
+    const engine = engineFor(t, 'pool');
+    if (engine === undefined) return undefined;
+    const before = engine.threads;
+    configure({ threads: 1 });
+    configure({ threads });
+    const pool = new Pool(engine);
+    t.after(() => pool.#end(before));
+    return pool;
+  }
+
+  barrier(directory: string, name?: string): Barrier {
+    const barrier = new Barrier(this.engine, directory, name);
+    this.#barriers.push(barrier);
+    return barrier;
+  }
+
+  /* A thread that is held would be waited for by the thread that alone can let it go. */
+  #end(threads: number): void {
+    for (const barrier of this.#barriers) barrier.close();
+    configure({ threads });
+  }
 }
 
 async function readsOn(directory: string, engine: Engine): Promise<void> {
@@ -37,11 +61,11 @@ const limited = { timeout: 60_000 };
 
 test('a hundred waits on one descriptor let other files through', limited, async (t) => {
   for (const threads of [2, 4]) {
-    const engine = poolOf(t, threads);
-    if (engine === undefined) return;
+    const pool = Pool.of(t, threads);
+    if (pool === undefined) return;
+    const { engine } = pool;
     const directory = scratch(t);
-    const barrier = new Barrier(engine, directory);
-    t.after(() => barrier.close());
+    const barrier = pool.barrier(directory);
     const fd = barrier.open();
     let settled = 0;
     const waits = Array.from({ length: 100 }, async () => {
@@ -61,11 +85,11 @@ test('a hundred waits on one descriptor let other files through', limited, async
  * stood behind the hundred syncs of another.
  */
 test('a descriptor 64 above a busy one is let through too', limited, async (t) => {
-  const engine = poolOf(t, 4);
-  if (engine === undefined) return;
+  const pool = Pool.of(t, 4);
+  if (pool === undefined) return;
+  const { engine } = pool;
   const directory = scratch(t);
-  const barrier = new Barrier(engine, directory);
-  t.after(() => barrier.close());
+  const barrier = pool.barrier(directory);
   const fd = barrier.open();
   const waits = Array.from({ length: 100 }, () => barrier.wait(fd));
   const path = join(directory, 'file');
@@ -90,10 +114,10 @@ test('a descriptor 64 above a busy one is let through too', limited, async (t) =
  */
 test('three batches in a row get three threads', limited, async (t) => {
   for (let round = 0; round < 40; round++) {
-    const engine = poolOf(t, 4);
-    if (engine === undefined) return;
-    const barrier = new Barrier(engine, scratch(t));
-    t.after(() => barrier.close());
+    const pool = Pool.of(t, 4);
+    if (pool === undefined) return;
+    const { engine } = pool;
+    const barrier = pool.barrier(scratch(t));
     await Promise.all([handed(engine, nop()), handed(engine, nop())]);
     const fds = [barrier.open(), barrier.open()] as const;
     const first = barrier.wait(fds[0]);
@@ -101,10 +125,11 @@ test('three batches in a row get three threads', limited, async (t) => {
     const second = barrier.wait(fds[1]);
     await null;
     const answered = handed(engine, nop());
-    const told = await Promise.race([answered, longAfter().then(() => undefined)]);
+    const told = await Promise.race([answered, pause(10_000, undefined, { ref: false })]);
+    ok(told !== undefined, `round ${round}: the third stands behind the two`);
     barrier.release();
     const one = await Promise.race([first, second]);
-    ok(one.result === 0 && told !== undefined, `round ${round}: the third stood behind the two`);
+    equal(one.result, 0);
     closeSync(one.fd);
     await Promise.all([first, second]);
     barrier.forget(one.fd);
@@ -112,12 +137,10 @@ test('three batches in a row get three threads', limited, async (t) => {
 });
 
 test('configure() of more threads lets through what waits for one', limited, async (t) => {
-  const engine = poolOf(t, 2);
-  if (engine === undefined) return;
-  const barriers = [0, 1].map((index) => new Barrier(engine, scratch(t), `barrier-${index}`));
-  t.after(() => {
-    for (const barrier of barriers) barrier.close();
-  });
+  const pool = Pool.of(t, 2);
+  if (pool === undefined) return;
+  const { engine } = pool;
+  const barriers = [0, 1].map((index) => pool.barrier(scratch(t), `barrier-${index}`));
   const waits = barriers.map((barrier) => barrier.wait(barrier.open()));
   let isThrough = false;
   const through = handed(engine, nop()).then(() => {
@@ -133,8 +156,9 @@ test('configure() of more threads lets through what waits for one', limited, asy
 });
 
 test('configure() of fewer threads loses nothing that is under way', limited, async (t) => {
-  const engine = poolOf(t, 16);
-  if (engine === undefined) return;
+  const pool = Pool.of(t, 16);
+  if (pool === undefined) return;
+  const { engine } = pool;
   const path = join(scratch(t), 'file');
   writeFileSync(path, patterned(1_000_000));
   const files = await Promise.all(Array.from({ length: 20 }, () => openFile(path, { engine })));
@@ -156,8 +180,9 @@ test('configure() of fewer threads loses nothing that is under way', limited, as
 });
 
 test('configure() refuses what cannot be had and changes nothing', (t) => {
-  const engine = poolOf(t, 3);
-  if (engine === undefined) return;
+  const pool = Pool.of(t, 3);
+  if (pool === undefined) return;
+  const { engine } = pool;
   const wrong = [0, 65, 1.5, -1, Number.NaN, Number.POSITIVE_INFINITY];
   for (const threads of wrong) throws(() => configure({ threads }), { code: 'ERR_OUT_OF_RANGE' });
   for (const threads of ['4', null, 4n] as unknown as number[]) {
@@ -174,8 +199,7 @@ test('configure() refuses what cannot be had and changes nothing', (t) => {
 });
 
 test('configure() sets the engine of files opened from then on', async (t) => {
-  const pool = poolOf(t, 4);
-  if (pool === undefined) return;
+  if (Pool.of(t, 4) === undefined) return;
   const path = join(scratch(t), 'file');
   writeFileSync(path, 'content');
   t.after(() => configure({ engine: 'auto' }));
