@@ -11,6 +11,7 @@ enum info {
   INFO_CODES = 1,    /* in: those to be without; out: those that are taken */
   INFO_CAPACITY = 2, /* rows that may be outstanding */
   INFO_USES_LOOP = 3,
+  INFO_STOPPING = 4, /* codes at whose refusal the kernel stops a run */
   INFO_COUNT
 };
 
@@ -262,6 +263,7 @@ static napi_value open_ring(napi_env env, napi_callback_info info) {
   wanted[INFO_WITHOUT] = ring_without(ring->ring);
   wanted[INFO_CODES] = (double)ring_codes(ring->ring);
   wanted[INFO_CAPACITY] = ring_capacity(ring->ring);
+  wanted[INFO_STOPPING] = (double)ring_codes_stopping(ring->ring);
   wanted[INFO_USES_LOOP] = wake_uses_loop(ring->wake);
   return NULL;
 }

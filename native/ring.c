@@ -33,6 +33,7 @@ static int takes(const struct ring *ring, const struct operation *operations, ui
     const struct row *row = &operations[index].row;
     if ((uint32_t)row->slot >= ring->cq_entries) return 0;
     if (!(ring->codes >> row->code & 1)) return 0;
+    if (index + 1 < count && !(ring->codes_stopping >> row->code & 1)) return 0;
     if (row->fd == FD_OPENED_IN_RUN || row->fd2 == FD_OPENED_IN_RUN) return 0;
     if (row->marks & ROW_FIXED_FILE && ring->without & RING_WITHOUT_FILES) return 0;
   }
@@ -172,12 +173,14 @@ static int32_t note_of(const struct row *row) {
   return row->code == ROW_CLOSE ? row->fd : NOTED_OTHER;
 }
 
-/* What was noted of this slot when it was pushed is told now that it has ended. */
-static void note_end(const struct ring *ring, const struct uring_cqe *cqe) {
+/* Tells what was noted of this slot when it was pushed, now that it has ended; answers how. Also a
+ * close(2) that was interrupted has closed. */
+static int32_t note_end(const struct ring *ring, const struct uring_cqe *cqe) {
   int32_t noted = ring->noted[(uint32_t)cqe->user_data];
-  if (noted == NOTED_OTHER) return;
+  if (noted == NOTED_OTHER) return cqe->result;
   uint8_t code = noted == NOTED_OPEN ? ROW_OPEN : ROW_CLOSE;
   descriptors_note(ring->descriptors, code, noted, cqe->result);
+  return code == ROW_CLOSE && cqe->result == -EINTR ? 0 : cqe->result;
 }
 
 static int find_room(struct ring *ring, const struct operation *operations, uint32_t count) {
@@ -299,20 +302,33 @@ static void let_finish(struct ring *ring) {
   if (write(ring->wake_fd, &one, sizeof one) < 0) return; /* it is readable as it is */
 }
 
-uint32_t ring_reap(struct ring *ring, double *pairs, uint32_t room) {
-  uint32_t filled = reap_not_taken(ring, pairs, room);
-  let_finish(ring);
+static uint32_t reap_ended(struct ring *ring, double *pairs, uint32_t room) {
+  uint32_t filled = 0;
   uint32_t head = get(ring->cq_head);
   uint32_t tail = get(ring->cq_tail);
   for (; head != tail && filled < room; head++, ring->in_flight--) {
     const struct uring_cqe *cqe = &ring->cqes[head & ring->cq_mask];
     if (cqe->user_data == SILENT) continue;
-    note_end(ring, cqe);
     pairs[2 * filled] = (double)(int32_t)cqe->user_data;
-    pairs[2 * filled + 1] = cqe->result;
+    pairs[2 * filled + 1] = note_end(ring, cqe);
     filled++;
   }
   put(ring->cq_head, head);
+  return filled;
+}
+
+/*
+ * Where all that stood there was silent, what a row asked for may have found no room behind it: the
+ * kernel has woken us for it, and does so once.
+ */
+uint32_t ring_reap(struct ring *ring, double *pairs, uint32_t room) {
+  uint32_t filled = reap_not_taken(ring, pairs, room);
+  uint32_t before;
+  do {
+    before = ring->in_flight;
+    let_finish(ring);
+    filled += reap_ended(ring, pairs + 2 * filled, room - filled);
+  } while (filled == 0 && ring->in_flight < before && ring_has_more(ring));
   return filled;
 }
 
@@ -373,7 +389,8 @@ void ring_close(struct ring *ring) {
   ring_submit(ring);
   if (ring->in_flight > 0) push_cancel(ring, 0, URING_ASYNC_CANCEL_ANY);
   while (ring->in_flight > 0) {
-    int refused = ring_reap(ring, pairs, 64) > 0 ? 0 : ring_wait(ring, 1, -1);
+    uint32_t ended = ring_reap(ring, pairs, 64);
+    int refused = ended > 0 || ring->in_flight == 0 ? 0 : ring_wait(ring, 1, -1);
     if (refused < 0 && refused != -EINTR && refused != -EBUSY && refused != -EAGAIN) break;
   }
   ring_give_back(ring);

@@ -58,6 +58,9 @@ uint32_t ring_without(const struct ring *ring);
 /* Bit n: rows of code n are taken. */
 uint64_t ring_codes(const struct ring *ring);
 
+/* Of those: the kernel stops a run where they are refused. The others can only be a run's last. */
+uint64_t ring_codes_stopping(const struct ring *ring);
+
 /* Rows that may be outstanding: their completions fit. The caller keeps to it, and to slots below
  * it. */
 uint32_t ring_capacity(const struct ring *ring);
@@ -66,7 +69,8 @@ uint32_t ring_capacity(const struct ring *ring);
 int ring_wake_fd(const struct ring *ring);
 
 /* Queues one run; nothing is asked of the kernel unless there is no room. A run the ring does not
- * take is answered RING_NOT_TAKEN: an operation it has not, a descriptor the run itself opens. */
+ * take is answered RING_NOT_TAKEN: an operation it has not, one that would not stop the run, a
+ * descriptor the run itself opens. */
 void ring_push(struct ring *ring, const struct operation *operations, uint32_t count);
 
 /*

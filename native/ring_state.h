@@ -12,6 +12,7 @@ struct ring {
   int wake_fd;
   uint32_t without;
   uint64_t codes;
+  uint64_t codes_stopping;
   /* Shared with the kernel. */
   uint32_t *sq_head, *sq_tail, *sq_flags, *cq_head, *cq_tail, *cq_flags;
   uint32_t sq_mask, sq_entries, cq_mask, cq_entries;

@@ -28,6 +28,7 @@ const HEAD = `
   function waitForever(count) {
     for (let index = 0; index < count; index++) {
       const fields = { fd: fifo, offset: 0, payload: new Uint8Array(65536), length: 65536 };
+      if (index % 2) fields.timeoutMs = 600_000;
       engine.submit(Object.assign(new Operation(Code.Read), fields), { settle: () => undefined });
     }
   }

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { CompletionQueue, IoError, OpenFile, openFile } from 'holdfast';
 import { engineNamed } from '#holdfast/engine.js';
+import { Code, errnoOf, linked, Operation, placeOf } from '#holdfast/platform.js';
 import { toldBy } from './contract/call.js';
+import { handed, resultsOf } from './contract/engines.js';
 import { cutEvery, patterned } from './file/bytes.js';
 import { Doors, engineFor, type Face } from './file/doors.js';
 import { type Fault, Faulty, faultyRefusal } from './ring/faulty.js';
@@ -232,6 +234,55 @@ for (const code of ['EAGAIN', 'EINVAL', 'EOPNOTSUPP']) {
       deepEqual(await disk?.asked(), 's');
     });
   }
+}
+
+/*
+ * A close that answers anything has closed: asked for once more, by a thread, it closed whatever
+ * had the number by then. Also one that was interrupted is done (close(2)).
+ */
+for (const code of ['EINTR', 'EAGAIN', 'EINVAL', 'EIO']) {
+  for (const name of ['ring', 'pool'] as const) {
+    test(`a close that answers ${code} is not asked for again (${name})`, async (t) => {
+      if (refusal !== undefined) return t.skip(refusal);
+      const engine = engineFor(t, name);
+      if (engine === undefined) return;
+      const file = await openFile((disk as Faulty).path, { engine });
+      await disk?.begin([{ kind: 'close', first: 1, code }]);
+      const told = await toldBy(() => file.close());
+      match(String(told), code === 'EINTR' ? /^undefined$/ : new RegExp(`^${code} `));
+      deepEqual(await disk?.asked(), 'c');
+      const again = Object.keys(engine.stats().ring?.refusals ?? {});
+      deepEqual(
+        again.filter((what) => what.startsWith('close')),
+        [],
+      );
+    });
+  }
+}
+
+/*
+ * io_uring goes on behind a sync that fails: a new content that had not reached the disk got the
+ * name of the old one.
+ */
+for (const name of ['ring', 'pool'] as const) {
+  test(`behind a sync that fails nothing of its run takes place (${name})`, async (t) => {
+    if (refusal !== undefined) return t.skip(refusal);
+    const engine = engineFor(t, name);
+    if (engine === undefined) return;
+    const file = await openFile((disk as Faulty).path, { access: 'read-write', engine });
+    t.after(() => file.close());
+    const directory = scratch(t);
+    writeFileSync(join(directory, 'old'), 'old');
+    writeFileSync(join(directory, 'new'), 'new');
+    const place = placeOf(join(directory, 'new'));
+    const place2 = placeOf(join(directory, 'old'));
+    await disk?.begin([{ kind: 'sync', first: 1, code: 'EIO' }]);
+    const sync = Object.assign(new Operation(Code.Sync), { fd: file.fd });
+    const rename = Object.assign(new Operation(Code.Rename), { place, place2 });
+    const run = await handed(engine, linked(sync, rename));
+    deepEqual(resultsOf(run), [errnoOf('EIO'), errnoOf('ECANCELED')]);
+    equal(readFileSync(join(directory, 'old'), 'latin1'), 'old');
+  });
 }
 
 /*

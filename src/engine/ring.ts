@@ -50,7 +50,8 @@ const INFO_WITHOUT = 0;
 const INFO_CODES = 1;
 const INFO_CAPACITY = 2;
 const INFO_USES_LOOP = 3;
-const INFO_COUNT = 4;
+const INFO_STOPPING = 4;
+const INFO_COUNT = 5;
 
 /* Bits of native/ring.h, by the name that HOLDFAST_RING_WITHOUT gives them. */
 const WITHOUT: Readonly<Record<string, number>> = {
@@ -73,6 +74,8 @@ export interface OpenRing {
   readonly capacity: number;
   /** By code: 1 where the ring takes it. */
   readonly taken: Uint8Array;
+  /** By code: 1 where a refusal stops a run. What does not can only be a run's last. */
+  readonly stopping: Uint8Array;
   readonly features: RingStats['without'];
   readonly usesLoop: boolean;
 }
@@ -90,10 +93,10 @@ function codesOf(names: readonly string[]): number {
   return codes;
 }
 
-function takenOf(codes: number): Uint8Array {
-  const taken = new Uint8Array(64);
-  for (const code of Object.values(Code)) taken[code] = Math.floor(codes / 2 ** code) % 2;
-  return taken;
+function byCode(codes: number): Uint8Array {
+  const bits = new Uint8Array(64);
+  for (const code of Object.values(Code)) bits[code] = Math.floor(codes / 2 ** code) % 2;
+  return bits;
 }
 
 /* What the kernel's refusals mean to somebody who wonders where the ring is. */
@@ -124,7 +127,8 @@ export function openRing(addon: Addon, bell: Bell): OpenRing | string {
     rows,
     pairs,
     capacity: info[INFO_CAPACITY] as number,
-    taken: takenOf(info[INFO_CODES] as number),
+    taken: byCode(info[INFO_CODES] as number),
+    stopping: byCode(info[INFO_STOPPING] as number),
     features,
     usesLoop: info[INFO_USES_LOOP] === 1,
   };
@@ -242,12 +246,13 @@ export class RingEngine implements Engine {
 
   /* The operations of a run that the ring takes, else 0. */
   #takes(head: Operation): number {
-    const { taken } = this.#ring;
+    const { taken, stopping } = this.#ring;
     if (head.next === undefined) return this.#takesHere(head) ? (taken[head.code] as number) : 0;
     const count = runLength(head);
     if (count > RUN_ROWS_MAX || count > this.#ring.capacity) return 0;
     for (let at: Operation | undefined = head; at !== undefined; at = at.next) {
       if (taken[at.code] === 0 || !this.#takesHere(at)) return 0;
+      if (at.next !== undefined && stopping[at.code] === 0) return 0;
       if (at.fd === FD_OPENED_IN_RUN || at.fd2 === FD_OPENED_IN_RUN) return 0;
     }
     return count;
@@ -432,9 +437,11 @@ export class RingEngine implements Engine {
    * A sync is never asked for again: the second one succeeds although the first has lost data
    * (fsyncgate). io_uring answers none of these by itself there: fsync always runs on a thread of
    * the kernel's, where the file system has the word (io_uring/sync.c). Interrupted, both ask.
+   * Nor is a close, whatever it answers: the descriptor is gone, and its number may be another's.
    */
   #isForPool({ code, result }: Operation): boolean {
     if (result === NOT_TAKEN) return true;
+    if (code === Code.Close) return false;
     const isSync = code === Code.Sync || code === Code.SyncData;
     return isSync ? result === this.#interrupted : this.#retried.has(result);
   }
@@ -448,7 +455,10 @@ export class RingEngine implements Engine {
       }
       decode(at);
       this.#counters.count(at);
-      if (!goesOn(at)) break;
+      if (goesOn(at)) continue;
+      /* What the kernel had not even taken was never asked for. */
+      cancelAfter(at);
+      break;
     }
     waiter.settle();
   }

@@ -1,6 +1,6 @@
 /*
- * A file system of one file that refuses, or falls short of, the reads, writes and syncs that it is
- * told to.
+ * A file system of one file that refuses, or falls short of, the reads, writes, syncs and closes
+ * that it is told to.
  *
  *   faulty DIRECTORY
  *
@@ -8,9 +8,10 @@
  * kernel. Lines on stdin, each answered with a line:
  *
  *   begin                             nothing was asked, nothing is to fail: "ok"
- *   answer r|w|s FIRST LAST ERRNO     so do the FIRST-th to LAST-th read, write or sync: "ok"
+ *   answer r|w|s|c FIRST LAST ERRNO   so do the FIRST-th to LAST-th read, write, sync, close: "ok"
  *   move r|w FIRST LAST BYTES         they move no more than so many bytes: "ok"
- *   asked                             a letter for each read, write and sync since: "=wws"
+ *   asked                             a letter for each of them since, but for closes that
+ *                                     nothing was to become of: "=wws"
  *
  * Source: linux/fuse.h
  */
@@ -84,7 +85,9 @@ static struct fault fault_of(char kind) {
   struct fault none = {.bytes = UINT32_MAX};
   unsigned nth = 1;
   for (unsigned index = 0; index < asked_count; index++) nth += asked_of[index] == kind;
-  if (asked_count < asked_max) asked_of[asked_count++] = kind;
+  int is_of_interest = kind != 'c';
+  for (int index = 0; index < fault_count; index++) is_of_interest |= faults[index].kind == kind;
+  if (is_of_interest && asked_count < asked_max) asked_of[asked_count++] = kind;
   for (int index = 0; index < fault_count; index++) {
     const struct fault *fault = &faults[index];
     if (fault->kind == kind && nth >= fault->first && nth <= fault->last) return *fault;
@@ -151,6 +154,7 @@ static void serve(const struct fuse_in_header *in) {
     case FUSE_WRITE: do_write(in, body); break;
     case FUSE_STATFS: answer(in, 0, &volume, sizeof volume); break;
     case FUSE_FSYNC: answer(in, -fault_of('s').error, NULL, 0); break;
+    case FUSE_FLUSH: answer(in, -fault_of('c').error, NULL, 0); break;
     case FUSE_RELEASE:
     case FUSE_DESTROY: answer(in, 0, NULL, 0); break;
     case FUSE_FORGET:

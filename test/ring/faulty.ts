@@ -7,7 +7,7 @@ import { homeFolders, makeHome, removeHome, rigRefusal, Talker } from '../power/
 import { toolEnvironment } from '../support/child.js';
 import { compiledProgram } from '../support/compile.js';
 
-type Kind = 'read' | 'write' | 'sync';
+type Kind = 'read' | 'write' | 'sync' | 'close';
 
 /** What becomes of the `first`-th to `last`-th of a kind; counted from `begin`. */
 export interface Fault {
@@ -58,7 +58,7 @@ export class Faulty {
     }
   }
 
-  /** A letter for each read, write and sync since `begin`. */
+  /** A letter for each read, write and sync since `begin`; for closes where one is to fail. */
   async asked(): Promise<string> {
     return (await this.#program.ask('asked')).slice(1);
   }

@@ -10,17 +10,22 @@ export interface Sources {
   /** Folders whose headers it includes; `test/support` always is one. */
   readonly headers?: readonly string[];
   readonly sources?: readonly string[];
+  /** What its sources include, other than headers. */
+  readonly included?: readonly string[];
+  /** To be loaded into other programs, by LD_PRELOAD. */
+  readonly isLibrary?: boolean;
 }
 
 /** Compiles test/<name>.c if need be; answers the program. Throws with what the compiler says. */
 export function compiledProgram(
   name: string,
-  { headers = [], sources = [] }: Sources = {},
+  { headers = [], sources = [], included = [], isLibrary = false }: Sources = {},
 ): string {
   const own = [`test/${name}.c`, ...sources].map((path) => join(projectRoot, path));
   const folders = ['test/support', ...headers].map((path) => join(projectRoot, path));
   const program = join(projectRoot, 'build', 'test', name);
-  const inputs = [...own, ...folders.flatMap(headersIn)];
+  const others = included.map((path) => join(projectRoot, path));
+  const inputs = [...own, ...others, ...folders.flatMap(headersIn)];
   const isFresh =
     existsSync(program) && inputs.every((path) => changedMs(path) < changedMs(program));
   if (isFresh) return program;
@@ -29,6 +34,7 @@ export function compiledProgram(
   const temporary = `${program}-${process.pid}`;
   const words = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread'];
   const include = folders.map((folder) => `-I${folder}`);
+  if (isLibrary) words.push('-shared', '-fPIC');
   const options = { encoding: 'utf8', env: toolEnvironment, timeout: 60_000 } as const;
   const compiler = spawnSync('cc', [...words, ...include, '-o', temporary, ...own], options);
   if (compiler.status !== 0) throw new Error(`cc failed: ${compiler.error ?? compiler.stderr}`);
