@@ -120,6 +120,11 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ERR_INVALID_JSON: means('corrupt', Status.Io, 'it is not valid JSON'),
   ERR_LOCK_RELEASED: means('closed', Status.InvalidArgument, 'the lock was released'),
   ERR_SOURCE_CHANGED: means('busy', Status.NoResources, 'the source changed while it was read'),
+  ERR_IMAGE_DAMAGED: means('corrupt', Status.Io, 'the image is damaged'),
+  ERR_IMAGE_VERSION: means('unsupported', Status.NotApplicable, 'the image is of another version'),
+  ERR_IMAGE_LAYOUT: means('wrong-type', Status.InvalidArgument, 'the image has another layout'),
+  ERR_IMAGE_SECTION: means('not-found', Status.NotFound, 'the section is not loaded'),
+  ERR_IMAGE_CLOSED: means('closed', Status.InvalidArgument, 'the image was closed'),
   ERR_LEASE_RELEASED: means('closed', Status.InvalidArgument, 'the lease was released'),
 };
 

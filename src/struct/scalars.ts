@@ -1,0 +1,284 @@
+/** Numbers and truth values: what fits, how it lies, and whole rows of them as typed arrays. */
+
+import type { Block, Emitter } from './emitter.js';
+import { type AnyType, AT, Misfit, REGION, type Seen, type Shape, Type } from './kind.js';
+import type { Region } from './space.js';
+
+/** Numbers in a row. */
+export type Row =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array
+  | BigUint64Array
+  | BigInt64Array;
+
+interface RowClass<R extends Row> {
+  readonly name: string;
+  readonly BYTES_PER_ELEMENT: number;
+  new (length: number): R;
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): R;
+}
+
+const isLittleEndian: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+interface Traits<N, R extends Row> {
+  readonly word: string;
+  readonly rowClass: RowClass<R>;
+  /** The value as it is put. Errors: `Misfit`. */
+  readonly check: (value: unknown) => N;
+  readonly put: (data: DataView, at: number, value: N) => void;
+  readonly get: (data: DataView, at: number) => N;
+}
+
+/** A number of a fixed size; `Row` is the typed array that rows of it are seen as. */
+export class Scalar<In, N, R extends Row> extends Type<In, N> {
+  readonly word: string;
+  readonly size: number;
+  readonly alignment: number;
+  readonly isFlat = true;
+  readonly #traits: Traits<N, R>;
+
+  constructor(traits: Traits<N, R>) {
+    super();
+    this.#traits = traits;
+    this.word = traits.word;
+    this.size = traits.rowClass.BYTES_PER_ELEMENT;
+    this.alignment = this.size;
+  }
+
+  parts(): readonly AnyType[] {
+    return [];
+  }
+
+  shape(): Shape {
+    return this.word;
+  }
+
+  over(): AnyType {
+    return this;
+  }
+
+  put(_: Emitter, block: Block, at: number, value: unknown): void {
+    this.#traits.put(block.data, at, this.#traits.check(value));
+  }
+
+  get({ data }: Region, at: number): N {
+    return this.#traits.get(data, at);
+  }
+
+  copy(region: Region, at: number): N {
+    return this.#traits.get(region.data, at);
+  }
+
+  override getter(offset: number): (this: Seen) => N {
+    const { get } = this.#traits;
+    return function getScalar(this: Seen): N {
+      return get(this[REGION].data, this[AT] + offset);
+    };
+  }
+
+  /** The bytes of a typed array of exactly this type, as they are to be put; else `undefined`. */
+  bytesOf(value: unknown): Uint8Array | undefined {
+    const { rowClass } = this.#traits;
+    if (!ArrayBuffer.isView(value) || Object.getPrototypeOf(value) === null) return undefined;
+    const tag = (value as { readonly [Symbol.toStringTag]?: unknown })[Symbol.toStringTag];
+    if (tag !== rowClass.name) return undefined;
+    if (!isLittleEndian && this.size > 1) return undefined;
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+
+  /** No numbers. */
+  emptyRow(): R {
+    return new this.#traits.rowClass(0);
+  }
+
+  /** So many in a row: over the memory of the image where the host and its place allow it. */
+  rowAt({ data }: Region, at: number, count: number): R {
+    const { rowClass, get } = this.#traits;
+    const start = data.byteOffset + at;
+    if ((isLittleEndian || this.size === 1) && start % this.size === 0) {
+      return new rowClass(data.buffer as ArrayBufferLike, start, count);
+    }
+    const row = new rowClass(count);
+    for (let index = 0; index < count; index++) {
+      (row as unknown as N[])[index] = get(data, at + index * this.size);
+    }
+    return row;
+  }
+}
+
+function integer(word: string, min: number, max: number): (value: unknown) => number {
+  const expected = `an integer from ${min} to ${max} (${word})`;
+  return (value) => {
+    if (typeof value === 'number' && value >= min && value <= max && Number.isInteger(value)) {
+      return value;
+    }
+    throw new Misfit(typeof value === 'number' ? 'range' : 'type', expected, value);
+  };
+}
+
+function large(word: string, min: bigint, max: bigint): (value: unknown) => bigint {
+  const expected = `a bigint or a safe integer from ${min} to ${max} (${word})`;
+  return (value) => {
+    const whole = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
+    if (typeof whole === 'bigint' && whole >= min && whole <= max) return whole;
+    const isNumber = typeof value === 'number' || typeof value === 'bigint';
+    throw new Misfit(isNumber ? 'range' : 'type', expected, value);
+  };
+}
+
+const FLOAT_MAX = 3.4028234663852886e38;
+
+function float(value: unknown): number {
+  if (typeof value !== 'number') throw new Misfit('type', 'a number (f64)', value);
+  return value;
+}
+
+function shortFloat(value: unknown): number {
+  if (typeof value !== 'number') throw new Misfit('type', 'a number (f32)', value);
+  if (Number.isFinite(value) && !Number.isFinite(Math.fround(value))) {
+    throw new Misfit('range', `from ${-FLOAT_MAX} to ${FLOAT_MAX} (f32)`, value);
+  }
+  return value;
+}
+
+/** An integer from 0 to 255. */
+export const u8: Scalar<number, number, Uint8Array> = new Scalar({
+  word: 'u8',
+  rowClass: Uint8Array as RowClass<Uint8Array>,
+  check: integer('u8', 0, 0xff),
+  put: (data, at, value) => data.setUint8(at, value),
+  get: (data, at) => data.getUint8(at),
+});
+
+/** An integer from -128 to 127. */
+export const i8: Scalar<number, number, Int8Array> = new Scalar({
+  word: 'i8',
+  rowClass: Int8Array as RowClass<Int8Array>,
+  check: integer('i8', -0x80, 0x7f),
+  put: (data, at, value) => data.setInt8(at, value),
+  get: (data, at) => data.getInt8(at),
+});
+
+/** An integer from 0 to 65,535. */
+export const u16: Scalar<number, number, Uint16Array> = new Scalar({
+  word: 'u16',
+  rowClass: Uint16Array as RowClass<Uint16Array>,
+  check: integer('u16', 0, 0xffff),
+  put: (data, at, value) => data.setUint16(at, value, true),
+  get: (data, at) => data.getUint16(at, true),
+});
+
+/** An integer from -32,768 to 32,767. */
+export const i16: Scalar<number, number, Int16Array> = new Scalar({
+  word: 'i16',
+  rowClass: Int16Array as RowClass<Int16Array>,
+  check: integer('i16', -0x8000, 0x7fff),
+  put: (data, at, value) => data.setInt16(at, value, true),
+  get: (data, at) => data.getInt16(at, true),
+});
+
+/** An integer from 0 to 2^32 - 1. */
+export const u32: Scalar<number, number, Uint32Array> = new Scalar({
+  word: 'u32',
+  rowClass: Uint32Array as RowClass<Uint32Array>,
+  check: integer('u32', 0, 0xffffffff),
+  put: (data, at, value) => data.setUint32(at, value, true),
+  get: (data, at) => data.getUint32(at, true),
+});
+
+/** An integer from -2^31 to 2^31 - 1. */
+export const i32: Scalar<number, number, Int32Array> = new Scalar({
+  word: 'i32',
+  rowClass: Int32Array as RowClass<Int32Array>,
+  check: integer('i32', -0x80000000, 0x7fffffff),
+  put: (data, at, value) => data.setInt32(at, value, true),
+  get: (data, at) => data.getInt32(at, true),
+});
+
+/** An integer from 0 to 2^64 - 1, as a bigint; safe integers are taken too. */
+export const u64: Scalar<number | bigint, bigint, BigUint64Array> = new Scalar({
+  word: 'u64',
+  rowClass: BigUint64Array as RowClass<BigUint64Array>,
+  check: large('u64', 0n, 0xffffffffffffffffn),
+  put: (data, at, value) => data.setBigUint64(at, value, true),
+  get: (data, at) => data.getBigUint64(at, true),
+});
+
+/** An integer from -2^63 to 2^63 - 1, as a bigint; safe integers are taken too. */
+export const i64: Scalar<number | bigint, bigint, BigInt64Array> = new Scalar({
+  word: 'i64',
+  rowClass: BigInt64Array as RowClass<BigInt64Array>,
+  check: large('i64', -0x8000000000000000n, 0x7fffffffffffffffn),
+  put: (data, at, value) => data.setBigInt64(at, value, true),
+  get: (data, at) => data.getBigInt64(at, true),
+});
+
+/** A number in single precision: rounded, not refused, unless it is too large. */
+export const f32: Scalar<number, number, Float32Array> = new Scalar({
+  word: 'f32',
+  rowClass: Float32Array as RowClass<Float32Array>,
+  check: shortFloat,
+  put: (data, at, value) => {
+    if (Number.isNaN(value)) data.setUint32(at, 0x7fc00000, true);
+    else data.setFloat32(at, value, true);
+  },
+  get: (data, at) => data.getFloat32(at, true),
+});
+
+/** A number. */
+export const f64: Scalar<number, number, Float64Array> = new Scalar({
+  word: 'f64',
+  rowClass: Float64Array as RowClass<Float64Array>,
+  check: float,
+  put: (data, at, value) => {
+    if (Number.isNaN(value)) data.setUint32(at + 4, 0x7ff80000, true);
+    else data.setFloat64(at, value, true);
+  },
+  get: (data, at) => data.getFloat64(at, true),
+});
+
+class Truth extends Type<boolean, boolean> {
+  readonly word = 'bool';
+  readonly size = 1;
+  readonly alignment = 1;
+  readonly isFlat = true;
+
+  parts(): readonly AnyType[] {
+    return [];
+  }
+
+  shape(): Shape {
+    return this.word;
+  }
+
+  over(): AnyType {
+    return this;
+  }
+
+  put(_: Emitter, block: Block, at: number, value: unknown): void {
+    if (typeof value !== 'boolean') throw new Misfit('type', 'true or false', value);
+    if (value) block.data.setUint8(at, 1);
+  }
+
+  get({ data }: Region, at: number): boolean {
+    return data.getUint8(at) !== 0;
+  }
+
+  copy(region: Region, at: number): boolean {
+    return this.get(region, at);
+  }
+}
+
+/** True or false. */
+export const bool: Type<boolean, boolean> = new Truth();
+
+/** The scalars by name, for reading the description of a schema. */
+export const scalars: ReadonlyMap<string, AnyType> = new Map<string, AnyType>(
+  [u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, bool].map((type) => [type.word, type] as const),
+);
