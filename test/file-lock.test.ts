@@ -270,7 +270,7 @@ onRealFile(
     };
     const running = await told();
     deepEqual([running.owner?.pid, running.owner?.state], [child.pid, 'running']);
-    process.kill(child.pid as number, 'SIGSTOP');
+    await child.stop();
     const stopped = await told();
     match(stopped.message, new RegExp(`held by pid ${child.pid} \\(.+, stopped\\)`));
     throws(() => file.lockSync({ timeoutMs: 5 }), { code: 'ETIMEDOUT', kind: 'timeout' });

@@ -126,7 +126,7 @@ for (const face of ['lockFile', 'lockFileSync'] as const) {
     const { owner } = running;
     deepEqual([owner?.pid, owner?.state, owner?.isThisProcess], [child.pid, 'running', false]);
     match(running.message, new RegExp(`held by pid ${child.pid} \\(.+\\) since 20.*Z; the time`));
-    process.kill(child.pid as number, 'SIGSTOP');
+    await child.stop();
     const stopped = await refusalOf(() => take(path, { timeoutMs: 20 }));
     match(stopped.message, new RegExp(`held by pid ${child.pid} \\(.+, stopped\\) since`));
     equal(stopped.owner?.state, 'stopped');

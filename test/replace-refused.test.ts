@@ -280,7 +280,7 @@ test('a sweep takes what the killed left, beside writers that live', async (t) =
   const [killed, lives, stopped] = [writer('a'), writer('b'), writer('c')];
   await Promise.all([killed, lives, stopped].map((child) => child.waitFor('half')));
   equal(temporaries(directory).length, 3);
-  process.kill(stopped.pid as number, 'SIGSTOP');
+  await stopped.stop();
   await killed.kill();
   equal(await sweepLater(t, directory), 1, 'one of three is dead');
   equal(temporaries(directory).length, 2);

@@ -1,6 +1,7 @@
 /** Node children that can be killed, starved of descriptors or disk, and never outlive the test. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import { delimiter } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { projectRoot } from './scratch.js';
@@ -133,6 +134,20 @@ export class Child {
       // ESRCH: it has ended by itself.
     }
     return this.ended;
+  }
+
+  /** Stops the child: resolves when it stands, since a signal that was sent is not yet heard. */
+  async stop(): Promise<void> {
+    process.kill(this.pid as number, 'SIGSTOP');
+    while (!this.#stands()) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  /* proc(5): the state follows the name, which may hold anything. */
+  #stands(): boolean {
+    const tasks = `/proc/${this.pid}/task`;
+    return readdirSync(tasks).every((task) => {
+      return /\) T [^)]*$/s.test(readFileSync(`${tasks}/${task}/stat`, 'latin1'));
+    });
   }
 
   async #end(timeoutMs: number): Promise<Ended> {
