@@ -25,7 +25,7 @@ import {
 import { setAttribute } from './replace/attributes.js';
 import { FaultyEngine, type Judge } from './replace/faulty.js';
 import { temporaries } from './replace/worlds.js';
-import { scratch } from './support/scratch.js';
+import { scratchInMemory } from './support/scratch.js';
 
 const OLD = 'old content';
 
@@ -139,7 +139,7 @@ function checkOutcome(outcome: Outcome, scenario: Scenario, refused: number): vo
 onEngines(
   'a copy whose k-th operation is refused leaves the old or the copy, for every k',
   async (t, inner) => {
-    const root = scratch(t);
+    const root = scratchInMemory(t);
     let count = 0;
     for (const scenario of scenarios) {
       for (const face of facesOn(inner)) {
@@ -172,7 +172,7 @@ onEngines(
  */
 for (const refuse of ['EXDEV', 'EOPNOTSUPP', 'EINVAL', 'ENOSYS', 'EPERM', 'ETXTBSY', 'nothing']) {
   onEngines(`a copy goes on by reading after ${refuse} of the faster ways`, async (t, inner) => {
-    const root = scratch(t);
+    const root = scratchInMemory(t);
     for (const scenario of [scenarios[0], scenarios[5]] as const) {
       for (const face of facesOn(inner)) {
         const judge =
@@ -196,7 +196,7 @@ for (const refuse of ['EXDEV', 'EOPNOTSUPP', 'EINVAL', 'ENOSYS', 'EPERM', 'ETXTB
 }
 
 onEngines('reflink: always refuses where there is none, the target untouched', async (t, inner) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   for (const face of facesOn(inner)) {
     const judge =
       (): Judge =>
@@ -230,7 +230,7 @@ const changes: Readonly<Record<string, Change>> = {
  */
 for (const [words, change] of Object.entries(changes)) {
   onEngines(`a source that ${words} under a copy ends it`, async (t, inner) => {
-    const root = scratch(t);
+    const root = scratchInMemory(t);
     for (const at of [Code.Lock, Code.Read, Code.CopyRange, Code.Seek]) {
       for (const face of facesOn(inner)) {
         let isDone = false;
@@ -259,7 +259,7 @@ for (const [words, change] of Object.entries(changes)) {
 }
 
 onEngines('a refused write tells how far the copy was', async (t, inner) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   const directory = join(root, 'd');
   mkdirSync(directory);
   const source = join(directory, 'source');
@@ -281,7 +281,7 @@ onEngines('a refused write tells how far the copy was', async (t, inner) => {
  * undone, and what goes on from there must neither skip nor repeat.
  */
 onEngines('a copy by reading resumes after any short call', async (t, inner) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   const [source, target] = [join(root, 'source'), join(root, 'target')];
   const tile = Buffer.from(Array.from({ length: 4099 }, (_, at) => 1 + ((at * 7) % 251)));
   const content = Buffer.alloc(1_500_001, tile);

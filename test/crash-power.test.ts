@@ -13,7 +13,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { replaceFile, writeFileAtomic } from 'holdfast';
 import { contentOf, turnOf } from './replace/content.js';
-import { engineHere, engineWords, faces, pieces, temporaries, worldOf } from './replace/worlds.js';
+import {
+  engineHere,
+  engineWords,
+  facesOn,
+  pieces,
+  temporaries,
+  worldOf,
+} from './replace/worlds.js';
 import { type Mount, mountFor } from './support/mounts.js';
 
 type Put = (path: string, turn: number) => Promise<unknown>;
@@ -24,7 +31,7 @@ function waysToReplace(): Put[] {
   for (const word of engineWords) {
     const engine = engineHere(word);
     if (typeof engine === 'string') continue;
-    for (const face of faces) {
+    for (const face of facesOn(engine)) {
       const { replace } = worldOf(face, engine);
       ways.push((path, turn) => replace(path, contentOf(turn)));
     }

@@ -11,7 +11,7 @@ import type { IoError } from 'holdfast';
 import { refuseNth, simulatedDisk } from 'holdfast/testing';
 import { NEW, OLD, type Scenario, type Site, scenarios } from './refuse/scenarios.js';
 import { type EngineWord, engineHere } from './replace/worlds.js';
-import { scratch } from './support/scratch.js';
+import { scratchInMemory } from './support/scratch.js';
 
 interface Fault {
   readonly code: string;
@@ -145,14 +145,18 @@ function checkNothingLeft(trial: Trial, error: unknown): void {
   equal(trial.read()?.toString(), NEW);
 }
 
-const makes: Readonly<Record<string, (t: Parameters<typeof scratch>[0]) => Make | string>> = {
-  simulated: () => simulatedTrial,
-  pool: (t) => realTrials('pool', scratch(t)),
-  portable: (t) => realTrials('portable', scratch(t)),
-};
+const makes: Readonly<Record<string, (t: Parameters<typeof scratchInMemory>[0]) => Make | string>> =
+  {
+    simulated: () => simulatedTrial,
+    /* On the calling thread it is the pool. */
+    ring: (t) => realTrials('ring', scratchInMemory(t)),
+    pool: (t) => realTrials('pool', scratchInMemory(t)),
+    portable: (t) => realTrials('portable', scratchInMemory(t)),
+  };
 
 for (const [word, trials] of Object.entries(makes)) {
   for (const scenario of scenarios) {
+    if (word === 'ring' && /Sync\(|\.sync\(|, waiting/.test(scenario.name)) continue;
     test(`${scenario.name} survives the refuse loop (${word})`, async (t) => {
       const make = trials(t);
       if (typeof make === 'string') return t.skip(`needs the engine ${word}: ${make}`);

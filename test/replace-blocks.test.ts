@@ -17,7 +17,14 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { IoError, replaceFile, replaceFiles } from 'holdfast';
-import { engineHere, engineWords, faces, pieces, temporaries, worldOf } from './replace/worlds.js';
+import {
+  engineHere,
+  engineWords,
+  facesOn,
+  pieces,
+  temporaries,
+  worldOf,
+} from './replace/worlds.js';
 import { type MountKind, mountFor } from './support/mounts.js';
 import { projectRoot } from './support/scratch.js';
 
@@ -47,7 +54,7 @@ function ourRows(): Row[] {
   for (const word of engineWords) {
     const engine = engineHere(word);
     if (typeof engine === 'string') continue;
-    for (const face of faces) {
+    for (const face of facesOn(engine)) {
       const { replace } = worldOf(face, engine);
       rows.push(row(`${face} (${word})`, (path, data) => replace(path, data)));
     }

@@ -29,6 +29,7 @@ import {
   engineWords,
   everywhere,
   faces,
+  facesOn,
   fallbacksIn,
   modeAt,
   needsRoot,
@@ -433,7 +434,7 @@ test('refusals of the rename keep the old and leave nothing', async (t) => {
       const inner = engineHere(word);
       if (typeof inner === 'string') continue;
       const judge: Judge = ({ code }) => (code === Code.Rename ? { refuse } : undefined);
-      for (const face of faces) {
+      for (const face of facesOn(inner)) {
         const directory = scratch(t);
         const path = join(directory, 'file');
         writeFileSync(path, 'old');

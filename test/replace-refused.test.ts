@@ -21,7 +21,7 @@ import {
   engineHere,
   engineWords,
   everywhere,
-  faces,
+  facesOn,
   fallbacksIn,
   modeAt,
   needsRoot,
@@ -180,7 +180,7 @@ onWords('beyond a quota is refused and keeps the old', async (t, word) => {
   writeFileSync(path, 'old', { flush: true });
   const engine = engineHere(word);
   if (typeof engine === 'string') return;
-  for (const face of faces) {
+  for (const face of facesOn(engine)) {
     const { replace } = worldOf(face, engine);
     const error = await refusalOf(replace(path, Buffer.alloc(8_000_000, 1)), {
       code: 'EDQUOT',

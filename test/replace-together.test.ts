@@ -19,12 +19,12 @@ import { simulatedDisk } from 'holdfast/testing';
 import type { Engine, Waiter } from '#holdfast/engine.js';
 import { Code, type Operation } from '#holdfast/platform.js';
 import { FaultyEngine, type Judge } from './replace/faulty.js';
-import { onEngines, pieces, reports, temporaries } from './replace/worlds.js';
+import { onEngines, pieces, reports, temporaries, wordsFor } from './replace/worlds.js';
 import {
   assertHoldsOnly,
   assertNoNewDescriptors,
   openDescriptors,
-  scratch,
+  scratchInMemory,
 } from './support/scratch.js';
 
 /** An engine that notes when names are given and when directories are synced. */
@@ -50,7 +50,7 @@ function wordFor({ code, fd, place2 }: Operation, files: Set<number>): string | 
 }
 
 onEngines('replaceFile() beside others shares the sync of the directory', async (t, inner) => {
-  const directory = scratch(t);
+  const directory = scratchInMemory(t);
   await replaceFile(join(directory, 'warm'), 'x', { engine: inner });
   const before = openDescriptors();
   const engine = new Noting(inner);
@@ -115,7 +115,7 @@ class Slow extends Noting {
 
 /* The moment is made: names are given while a sync is under way that began before. */
 onEngines('a name given while a sync is under way waits for the next', async (t, inner) => {
-  const directory = scratch(t);
+  const directory = scratchInMemory(t);
   await replaceFile(join(directory, 'warm'), 'x', { engine: inner });
   const engine = new Slow(inner);
   const all = Array.from({ length: 12 }, async (_, at) => {
@@ -134,7 +134,7 @@ onEngines('a name given while a sync is under way waits for the next', async (t,
 });
 
 onEngines('a failed shared sync is told to all who waited for it', async (t, inner) => {
-  const directory = scratch(t);
+  const directory = scratchInMemory(t);
   const engine: Noting = new Noting(inner, ({ code }) =>
     code === Code.Sync && engine.notes.at(-1) === 'directory' ? { refuse: 'EIO' } : undefined,
   );
@@ -150,7 +150,7 @@ onEngines('a failed shared sync is told to all who waited for it', async (t, inn
 });
 
 onEngines('one that fails beside others fails alone', async (t, inner) => {
-  const directory = scratch(t);
+  const directory = scratchInMemory(t);
   for (const refuse of ['EIO', 'ENOSPC']) {
     for (const code of [Code.Open, Code.Write, Code.SetMode, Code.Sync, Code.Rename]) {
       let count = 0;
@@ -184,19 +184,20 @@ function batches(
   onEngines(`replaceFiles() ${criterion}`, (t, inner) =>
     run(t, (entries, options) => replaceFiles(entries, { engine: inner, ...options }), inner),
   );
-  onEngines(`replaceFilesSync() ${criterion}`, (t, inner) =>
-    run(
-      t,
-      async (entries, options) => replaceFilesSync(entries, { engine: inner, ...options }),
-      inner,
-    ),
+  const sync = (inner: Engine): Many => {
+    return async (entries, options) => replaceFilesSync(entries, { engine: inner, ...options });
+  };
+  onEngines(
+    `replaceFilesSync() ${criterion}`,
+    (t, inner) => run(t, sync(inner), inner),
+    wordsFor('replaceFilesSync'),
   );
 }
 
 batches(
   'syncs all files, names them in order, syncs each directory once',
   async (t, many, inner) => {
-    const root = scratch(t);
+    const root = scratchInMemory(t);
     for (const name of ['a', 'b']) mkdirSync(join(root, name));
     symlinkSync('a', join(root, 'also-a'));
     await many([{ path: join(root, 'warm'), data: '' }]);
@@ -226,7 +227,7 @@ batches(
 );
 
 batches('takes options for each file, links, and nothing at all', async (t, many) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   deepEqual(await many([]), []);
   mkdirSync(join(root, 'there'));
   writeFileSync(join(root, 'there/target'), 'old');
@@ -250,7 +251,7 @@ batches('takes options for each file, links, and nothing at all', async (t, many
 });
 
 batches('changes nothing when one file cannot be made', async (t, many, inner) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   for (let at = 0; at < 90; at++) writeFileSync(join(root, `${at}`), 'old');
   const entries = Array.from({ length: 90 }, (_, at) => ({
     path: join(root, `${at}`),
@@ -292,7 +293,7 @@ batches('changes nothing when one file cannot be made', async (t, many, inner) =
 });
 
 batches('stops at a refused name: the first files are new', async (t, many, inner) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   for (const stop of [0, 1, 40, 69]) {
     for (let at = 0; at < 70; at++) writeFileSync(join(root, `${at}`), 'old');
     const entries = Array.from({ length: 70 }, (_, at) => ({
@@ -319,7 +320,7 @@ batches('stops at a refused name: the first files are new', async (t, many, inne
 });
 
 batches('tells a failed sync of a directory as unknown', async (t, many, inner) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   for (const name of ['a', 'b']) mkdirSync(join(root, name));
   const entries = ['a/1', 'a/2', 'b/1', 'b/2'].map((name) => ({
     path: join(root, name),
@@ -339,7 +340,7 @@ batches('tells a failed sync of a directory as unknown', async (t, many, inner) 
 });
 
 onEngines('replaceFiles() takes streams, and aborts before the first name', async (t, engine) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   const path = (name: string): string => join(root, name);
   const told = await replaceFiles(
     [
@@ -389,7 +390,7 @@ onEngines('replaceFiles() takes streams, and aborts before the first name', asyn
 });
 
 onEngines('replaceFiles() takes its turn among replaces of the same paths', async (t, engine) => {
-  const root = scratch(t);
+  const root = scratchInMemory(t);
   const [a, b] = [join(root, 'a'), join(root, 'b')];
   const order: string[] = [];
   const note = (word: string) => (): void => void order.push(word);

@@ -168,7 +168,7 @@ everywhere('reports what it did', async (t, { replace, engine }) => {
   reports(await replace(path, 'two', { durable: 'file' }), { durability: 'file' });
   reports(await replace(path, 'two', { durable: false }), { durability: 'none' });
   const { method } = await replace(`${path}2`, '', { ifAbsent: true });
-  equal(method, engine.name === 'pool' ? 'link of an unnamed file' : 'link');
+  equal(method, engine.name !== 'portable' ? 'link of an unnamed file' : 'link');
 });
 
 everywhere('refuses options it does not know before anything happens', async (t, { replace }) => {

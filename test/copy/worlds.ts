@@ -1,7 +1,7 @@
 /** Both faces of a copy, sources with holes, and the map of a file. */
 import { ok } from 'node:assert/strict';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
-import { type TestContext, test } from 'node:test';
+import type { TestContext } from 'node:test';
 import {
   type CopyOptions,
   type CopyReport,
@@ -11,9 +11,14 @@ import {
   IoError,
   type PathLike,
 } from 'holdfast';
-import { engineNamed } from '#holdfast/engine.js';
 import { Code, Operation, SEEK_DATA, SEEK_HOLE } from '#holdfast/platform.js';
-import { engineHere } from '../replace/worlds.js';
+import {
+  type EngineWord,
+  engineHere,
+  engineWords,
+  onEngines,
+  wordsFor,
+} from '../replace/worlds.js';
 
 export type CopyFace = 'copyFile' | 'copyFileSync';
 export const copyFaces: readonly CopyFace[] = ['copyFile', 'copyFileSync'];
@@ -32,38 +37,7 @@ export function copyWith(face: CopyFace, engine: Engine): Copy {
   };
 }
 
-export type EngineWord = 'ring' | 'pool' | 'portable';
-export const engineWords: readonly EngineWord[] = ['ring', 'pool', 'portable'];
-
-/** An engine, or the reason why it is not here. */
-export function engineOr(word: EngineWord): Engine | string {
-  try {
-    return engineNamed(word);
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-/** One test on each engine; where an engine is missing it is skipped aloud. */
-export function onEngines(
-  name: string,
-  run: (t: TestContext, engine: Engine) => void | Promise<void>,
-  words: readonly EngineWord[] = engineWords,
-): void {
-  for (const word of words) {
-    test(`${name} (${word})`, async (t) => {
-      const engine = engineOr(word);
-      if (typeof engine !== 'string') return run(t, engine);
-      t.diagnostic(`NOT TESTED on ${word}: ${engine}`);
-      t.skip(engine);
-    });
-  }
-}
-
-/** The engines of a face: on the calling thread the ring is the pool. */
-export function wordsFor(face: string): readonly EngineWord[] {
-  return face.endsWith('Sync') ? ['pool', 'portable'] : engineWords;
-}
+export { type EngineWord, engineHere as engineOr, engineWords, onEngines, wordsFor };
 
 /** The faces of an engine. */
 export function facesOn({ name }: Engine): readonly CopyFace[] {

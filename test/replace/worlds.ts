@@ -16,10 +16,20 @@ import {
 import { engineNamed } from '#holdfast/engine.js';
 
 export type Face = 'replaceFile' | 'replaceFileSync';
-export type EngineWord = 'pool' | 'portable';
+export type EngineWord = 'ring' | 'pool' | 'portable';
 
 export const faces: readonly Face[] = ['replaceFile', 'replaceFileSync'];
-export const engineWords: readonly EngineWord[] = ['pool', 'portable'];
+export const engineWords: readonly EngineWord[] = ['ring', 'pool', 'portable'];
+
+/** The engines of a face: on the calling thread the ring is the pool. */
+export function wordsFor(face: string): readonly EngineWord[] {
+  return face.endsWith('Sync') ? ['pool', 'portable'] : engineWords;
+}
+
+/** The faces of an engine. */
+export function facesOn({ name }: { readonly name: string }): readonly Face[] {
+  return faces.filter((face) => wordsFor(face).includes(name as EngineWord));
+}
 
 export type Replace = (
   path: PathLike,
@@ -55,8 +65,12 @@ export function engineHere(word: EngineWord): Engine | string {
 type Run<T> = (t: TestContext, world: T) => void | Promise<void>;
 
 /** One test on each engine; where an engine is missing it is skipped aloud. */
-export function onEngines(name: string, run: Run<Engine>): void {
-  for (const word of engineWords) {
+export function onEngines(
+  name: string,
+  run: Run<Engine>,
+  words: readonly EngineWord[] = engineWords,
+): void {
+  for (const word of words) {
     test(`${name} (${word})`, async (t) => {
       const engine = engineHere(word);
       if (typeof engine !== 'string') return run(t, engine);
@@ -69,7 +83,8 @@ export function onEngines(name: string, run: Run<Engine>): void {
 /** One test for each face on each engine. `criterion` goes on after the name of the face. */
 export function everywhere(criterion: string, run: Run<World>): void {
   for (const face of faces) {
-    onEngines(`${face}() ${criterion}`, (t, engine) => run(t, worldOf(face, engine)));
+    const name = `${face}() ${criterion}`;
+    onEngines(name, (t, engine) => run(t, worldOf(face, engine)), wordsFor(face));
   }
 }
 

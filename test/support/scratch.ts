@@ -1,5 +1,6 @@
 /** A fresh folder for each test, and proof that nothing was left behind: files, descriptors. */
 import { deepEqual } from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +22,30 @@ export function scratch(t: Pick<Test, 'after'>, under: string = tmpdir()): strin
   const directory = mkdtempSync(join(under, 'holdfast-test-'));
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
+}
+
+const MEMORY = '/dev/shm';
+let memory: string | undefined;
+
+/* Whether files there may have attributes (tmpfs since Linux 6.6), as those of disks do. */
+function memoryPlace(): string {
+  try {
+    const directory = mkdtempSync(join(MEMORY, 'holdfast-test-'));
+    const set = spawnSync('setfattr', ['-n', 'user.holdfast', '-v', '1', directory]);
+    rmSync(directory, { recursive: true });
+    return set.status === 0 ? MEMORY : tmpdir();
+  } catch {
+    return tmpdir();
+  }
+}
+
+/**
+ * A fresh folder in memory where there is one, for thousands of cases that ask who was called and
+ * what was left: each sync of a disk takes its time, and none of them is looked at.
+ */
+export function scratchInMemory(t: Pick<Test, 'after'>): string {
+  memory ??= memoryPlace();
+  return scratch(t, memory);
 }
 
 /** Fails unless the directory holds these names and no other: no temporary file was left. */
