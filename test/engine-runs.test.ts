@@ -1,6 +1,6 @@
 /** Runs and batches: how they cross, how long they may be, and that each is told once. */
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Engine, openFile } from 'holdfast';
@@ -17,7 +17,12 @@ import { toldBy } from './contract/call.js';
 import { handed, nop, nops, resultsOf } from './contract/engines.js';
 import { patterned } from './file/bytes.js';
 import { engineFor, onBothEngines } from './file/doors.js';
-import { assertNoNewDescriptors, openDescriptors, scratch } from './support/scratch.js';
+import {
+  assertNoNewDescriptors,
+  openDescriptors,
+  projectRoot,
+  scratch,
+} from './support/scratch.js';
 
 interface Crossings {
   /** Rows of each crossing. */
@@ -187,6 +192,37 @@ test('a refused batch is told to each waiter, later and once', async (t) => {
   deepEqual(results.slice(0, 512), new Array(512).fill(refused));
   deepEqual(results.slice(512), new Array(88).fill([0, 0]));
   for (const run of await Promise.all(again)) deepEqual(resultsOf(run), [0, 0]);
+});
+
+/*
+ * What was told of a refused batch was written behind what the addon had written, also where there
+ * was no room any more: then nobody was told.
+ */
+test('a batch refused behind thousands that were done at once is told too', async (t) => {
+  const crossings = crossingsOf(t);
+  const engine = engineFor(t, 'pool');
+  if (crossings === undefined || engine === undefined) return;
+  const fd = openSync(join(projectRoot, 'package.json'), 'r');
+  t.after(() => closeSync(fd));
+  const payload = new Uint8Array(8);
+  const read = (): Operation =>
+    Object.assign(new Operation(Code.Read), {
+      fd,
+      offset: 0,
+      length: 8,
+      payload,
+      triesNow: true,
+    });
+  const ended: Promise<Operation>[] = [];
+  for (let batch = 0; batch < 4; batch++) {
+    for (let index = 0; index < 1000; index++) ended.push(handed(engine, read()));
+    engine.handOver?.();
+  }
+  crossings.refuseWith = errnoOf('EAGAIN');
+  for (let index = 0; index < 1000; index++) ended.push(handed(engine, read()));
+  const results = (await Promise.all(ended)).map(({ result }) => result);
+  const done = new Array(4000).fill(8);
+  deepEqual(results, [...done, ...new Array(1000).fill(errnoOf('EAGAIN'))]);
 });
 
 test('a file whose batch is refused tells the reason and goes on', async (t) => {

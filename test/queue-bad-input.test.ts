@@ -218,6 +218,35 @@ inEveryWorld('a view under way is refused to others, and free when it has ended'
   deepEqual(await all(queue), ['1: 0, 100']);
 });
 
+interface GrowableConstructor {
+  new (
+    length: number,
+    options: { maxByteLength: number },
+  ): ArrayBuffer & {
+    resize(length: number): void;
+  };
+}
+
+/*
+ * A view that grows with its buffer was asked for what was not registered: the whole batch that it
+ * was in was refused.
+ */
+inEveryWorld('a registered buffer is as long as it was, or is no more', async (world) => {
+  const queue = world.queue();
+  const file = await world.open('file');
+  const Growable = ArrayBuffer as unknown as GrowableConstructor;
+  const buffer = new Growable(100, { maxByteLength: 1000 });
+  queue.registerBuffers(new Uint8Array(buffer));
+  buffer.resize(1000);
+  queue.writeFixed(file, 0, 0, 1);
+  queue.write(file, patterned(10), 500, 2);
+  throws(() => queue.writeFixed(file, 0, 0, 3, { length: 101 }), outOfRange);
+  deepEqual(await all(queue), ['1: 0, 100', '2: 0, 10']);
+  buffer.resize(99);
+  throws(() => queue.readFixed(file, 0, 0, 3), { ...wrongValue, message: /"slot"/ });
+  equal(queue.outstanding, 0);
+});
+
 /*
  * An iterator that queued something itself was given the same submission as the call it was an
  * argument of.

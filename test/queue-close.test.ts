@@ -168,6 +168,34 @@ inWorlds(
   },
 );
 
+/* The table was used up by queues that nobody closed, and the memory pinned for good. */
+inWorlds(
+  ['ring', 'pool'],
+  'a queue that is collected gives registered buffers back',
+  async (world) => {
+    const source = `${HEAD}
+    function forget() {
+      const queue = new CompletionQueue({ engine });
+      queue.registerBuffers(Array.from({ length: 600 }, () => new Uint8Array(64)));
+      queue.writeFixed(file, 599, 0, 1);
+      told.add(queue.stats().registered);
+      return new WeakRef(queue);
+    }
+    const turn = () => new Promise(setImmediate);
+    const told = new Set();
+    for (let round = 0; round < 5; round++) {
+      const forgotten = forget();
+      do { await turn(); globalThis.gc(); } while (forgotten.deref() !== undefined);
+      for (let time = 0; time < 10; time++) await turn();
+    }
+    await file.close();
+    console.log([...told].join());`;
+    const registered = world.name === 'ring' ? 'registered with the kernel' : 'looked up once';
+    const args = [`${scratch(world.t)}/file`, world.name];
+    equal(await outputOf({ source, args, nodeArgs: ['--expose-gc'] }), `${registered}\n`);
+  },
+);
+
 inWorlds(
   ['ring', 'pool', 'portable'],
   'a process ends by itself, and waits for what is outstanding',

@@ -11,6 +11,8 @@ export class Pairs {
   readonly #count: number;
   #read = 0;
   #written = 0;
+  /* Slot and result by turns, of those for which there was no room. */
+  readonly #own: number[] = [];
 
   constructor(count: number) {
     this.memory = new Float64Array(libraryMemory(count * 16).buffer);
@@ -23,7 +25,7 @@ export class Pairs {
   }
 
   get isEmpty(): boolean {
-    return this.#read === this.#written;
+    return this.#read === this.#written && this.#own.length === 0;
   }
 
   /** Takes note of pairs that were written. */
@@ -33,13 +35,25 @@ export class Pairs {
 
   /** Adds one that the addon did not write. */
   push(slot: number, result: number): void {
-    const at = 2 * this.#written++;
+    const at = 2 * this.#written;
+    if (at === this.memory.length) {
+      this.#own.push(slot, result);
+      return;
+    }
     this.memory[at] = slot;
     this.memory[at + 1] = result;
+    this.#written++;
   }
 
   /** Tells all, and what `reap` finds where there had been no room for a run more. */
   tell(settle: (slot: number, result: number) => void, reap: () => number): void {
+    this.#tellWritten(settle, reap);
+    if (this.#own.length === 0) return;
+    const own = this.#own.splice(0);
+    for (let at = 0; at < own.length; at += 2) settle(own[at] as number, own[at + 1] as number);
+  }
+
+  #tellWritten(settle: (slot: number, result: number) => void, reap: () => number): void {
     const { memory } = this;
     while (this.#read < this.#written) {
       const at = 2 * this.#read++;
