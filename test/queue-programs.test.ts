@@ -31,11 +31,18 @@ interface Asked {
   readonly tag: number;
 }
 
+interface Files {
+  readonly file: OpenFile;
+  readonly positioned: OpenFile;
+  readonly others: readonly OpenFile[];
+}
+
 class Run {
   readonly #world: World;
   readonly #queue: CompletionQueue;
   readonly #file: OpenFile;
   readonly #positioned: OpenFile;
+  readonly #others: readonly OpenFile[];
   readonly #asked: Asked[] = [];
   readonly #told = new Map<number, Completion>();
   /* By region: what each accepted write fills it with, and in which order they were told. */
@@ -43,11 +50,12 @@ class Run {
   readonly #views: Uint8Array[] = [];
   readonly #chainEnds = new Set<number>();
 
-  constructor(world: World, queue: CompletionQueue, file: OpenFile, positioned: OpenFile) {
+  constructor(world: World, queue: CompletionQueue, files: Files) {
     this.#world = world;
     this.#queue = queue;
-    this.#file = file;
-    this.#positioned = positioned;
+    this.#file = files.file;
+    this.#positioned = files.positioned;
+    this.#others = files.others;
     queue.registerBuffers(Array.from({ length: REGIONS }, () => new Uint8Array(REGION_BYTES)));
   }
 
@@ -117,14 +125,22 @@ class Run {
       this.#ask(step, tag, options);
     } catch (error) {
       equal(this.#queue.outstanding, before, 'what throws has not been accepted');
-      const isBusy = error instanceof IoError ? error.status === Status.NoResources : false;
-      ok(isBusy || (error as { code?: string }).code === 'ERR_INVALID_ARG_VALUE', String(error));
+      const isBusy = error instanceof IoError && error.status === Status.NoResources;
+      const isClosed = error instanceof IoError && error.kind === 'closed';
+      const isInUse = (error as { code?: string }).code === 'ERR_INVALID_ARG_VALUE';
+      ok(isBusy || isInUse || (isClosed && this.#mayBeClosed(step)), String(error));
       return;
     }
     equal(this.#queue.outstanding, before + 1);
     const asked = { step, options, tag };
     this.#asked.push(asked);
     if ('region' in step && step.do.startsWith('write')) this.#writes[step.region]?.push(asked);
+  }
+
+  /* Whether a close was accepted before: from then on nothing is, unless it is cancelled. */
+  #mayBeClosed(step: Step): boolean {
+    if (step.do !== 'writeOther') return false;
+    return this.#asked.some((one) => one.step.do === 'closeOther' && one.step.other === step.other);
   }
 
   #ask(step: Extract<Step, { limits: unknown }>, tag: number, options: SubmitOptions): void {
@@ -137,6 +153,7 @@ class Run {
     const at = slot * REGION_BYTES;
     const there = this.#world.path('file');
     const absent = this.#world.path('absent');
+    const other = this.#others['other' in step ? step.other : 0] as OpenFile;
     this.#views.push(bytes, ...halves);
     const asks: Readonly<Record<typeof step.do, () => void>> = {
       write: () => queue.write(file, bytes, at, tag, options),
@@ -152,6 +169,8 @@ class Run {
       fails: () => queue.unlink(absent, tag, options),
       open: () => queue.open(there, {}, tag, options),
       rename: () => queue.rename(there, there, tag, options),
+      writeOther: () => queue.write(other, bytes, 0, tag, options),
+      closeOther: () => queue.closeFile(other, tag, options),
     };
     asks[step.do]();
   }
@@ -183,6 +202,7 @@ class Run {
       this.#asked.map(({ tag }) => tag),
     );
     this.#checkChains();
+    this.#checkCloses();
     this.#checkRegions();
     this.#checkPosition();
     const queue = this.#world.queue();
@@ -201,6 +221,20 @@ class Run {
       if (options.link !== true || next === undefined || here.status === Status.Ok) continue;
       if (this.#chainEnds.has(index)) continue;
       ok(next.status === Status.Cancelled || next.status === Status.Timeout, `${step.do} ${index}`);
+    }
+  }
+
+  /* A close that is Ok has closed; one that was cancelled has not, unless another has. */
+  #checkCloses(): void {
+    const statuses = this.#others.map((): Status[] => []);
+    for (const { step, tag } of this.#asked) {
+      if (step.do !== 'closeOther') continue;
+      statuses[step.other]?.push(this.#told.get(tag)?.status as Status);
+    }
+    for (const [index, { fd, isClosed }] of this.#others.entries()) {
+      const these = statuses[index] as Status[];
+      if (these.includes(Status.Ok)) equal(fd, -1);
+      if (these.every((status) => status === Status.Cancelled)) ok(!isClosed && fd >= 0);
     }
   }
 
@@ -248,12 +282,12 @@ inWorlds(
         if (Date.now() > stopAt) return;
         const file = await world.open('file', { truncate: true });
         const positioned = await world.open('positioned', { truncate: true });
+        const others = await Promise.all(['one', 'two'].map((name) => world.open(name)));
         const queue = world.queue({ depth });
-        const run = new Run(world, queue, file, positioned);
+        const run = new Run(world, queue, { file, positioned, others });
         await run.run(program);
         await run.check();
-        await file.close();
-        await positioned.close();
+        for (const each of [file, positioned, ...others]) await each.close();
       },
     );
     await fc.assert(property, { seed, numRuns: 400, endOnFailure: false });

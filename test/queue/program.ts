@@ -14,7 +14,10 @@ export type Limits = {
   timeoutMs: number | undefined;
 };
 
-/** One step of a program. Regions are parts of a file that do not touch, each with its buffers. */
+/**
+ * One step of a program. Regions are parts of a file that do not touch, each with its buffers. The
+ * other files are those that are closed.
+ */
 export type Step =
   | {
       readonly do: 'write' | 'writeMany' | 'writeFixed';
@@ -25,6 +28,7 @@ export type Step =
   | { readonly do: 'read' | 'readMany' | 'readFixed'; region: number; limits: Limits }
   | { readonly do: 'position'; fill: number; limits: Limits }
   | { readonly do: 'sync' | 'syncData' | 'nop' | 'fails' | 'open' | 'rename'; limits: Limits }
+  | { readonly do: 'writeOther' | 'closeOther'; other: number; limits: Limits }
   | { readonly do: 'cancel'; readonly back: number }
   | { readonly do: 'submit' | 'poll' | 'wait' | 'waitAll' | 'waitSync' | 'turn' | 'tick' };
 
@@ -46,6 +50,7 @@ export const programs: fc.Arbitrary<Step[]> = fc.array(
     { weight: 4, arbitrary: step(['read', 'readMany', 'readFixed'], { region, limits }) },
     { weight: 3, arbitrary: step(['position'], { fill, limits }) },
     { weight: 4, arbitrary: step(rest, { limits }) },
+    { weight: 2, arbitrary: step(['writeOther', 'closeOther'], { other: fc.nat(1), limits }) },
     { weight: 2, arbitrary: step(['cancel'], { back: fc.nat(5) }) },
     {
       weight: 4,
