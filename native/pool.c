@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "conditions.h"
+
 #define BUCKET_COUNT 64U /* one bit each in the masks below */
 #define SMALL_VIEWS 8U   /* a short sequence takes no heap: its job is reused */
 
@@ -43,14 +45,15 @@ struct pool {
 };
 
 struct pool *pool_create(int threads, void (*wake)(void *), void *wake_argument) {
+  if (!conditions_find()) return NULL;
   struct pool *pool = calloc(1, sizeof *pool);
   if (pool == NULL) return NULL;
   pthread_mutex_init(&pool->lock, NULL);
-  pthread_cond_init(&pool->work, NULL);
+  condition.init(&pool->work, NULL);
   pthread_condattr_t monotonic;
   pthread_condattr_init(&monotonic);
   pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  pthread_cond_init(&pool->ended, &monotonic);
+  condition.init(&pool->ended, &monotonic);
   pthread_condattr_destroy(&monotonic);
   pool->wanted = threads;
   pool->wake = wake;
@@ -117,7 +120,7 @@ static void add_done(struct pool *pool, struct job *job) {
   if (pool->done_tail == NULL) pool->done_head = job;
   else pool->done_tail->next = job;
   pool->done_tail = job;
-  if (pool->waits) pthread_cond_signal(&pool->ended);
+  if (pool->waits) condition.signal(&pool->ended);
 }
 
 static void finish(struct pool *pool, struct job *job, unsigned index) {
@@ -134,7 +137,7 @@ static void *work(void *argument) {
     struct job *job = take_next(pool, &index);
     if (job == NULL) {
       pool->idle++;
-      pthread_cond_wait(&pool->work, &pool->lock);
+      condition.wait(&pool->work, &pool->lock);
       pool->idle--;
       continue;
     }
@@ -167,7 +170,7 @@ static int start_thread(struct pool *pool) {
 void pool_halt(struct pool *pool) {
   pthread_mutex_lock(&pool->lock);
   pool->stopping = 1;
-  pthread_cond_broadcast(&pool->work);
+  condition.broadcast(&pool->work);
   int started = pool->started;
   pthread_mutex_unlock(&pool->lock);
   for (int index = 0; index < started; index++) pthread_join(pool->threads[index], NULL);
@@ -185,7 +188,7 @@ void pool_set_threads(struct pool *pool, int threads) {
   pool->wanted = threads;
   for (unsigned index = 0; index < BUCKET_COUNT; index++) mark(pool, index);
   while (pool->nonempty != 0 && pool->started < pool->wanted && start_thread(pool) == 0) continue;
-  pthread_cond_broadcast(&pool->work);
+  condition.broadcast(&pool->work);
   pthread_mutex_unlock(&pool->lock);
 }
 
@@ -244,7 +247,7 @@ static void enqueue(struct pool *pool, struct job *job) {
 }
 
 static void wake_threads(struct pool *pool, int count) {
-  for (int woken = 0; woken < count; woken++) pthread_cond_signal(&pool->work);
+  for (int woken = 0; woken < count; woken++) condition.signal(&pool->work);
 }
 
 int pool_submit(struct pool *pool, struct job *jobs) {
@@ -296,8 +299,8 @@ void pool_wait(struct pool *pool, double timeout_ms) {
   pthread_mutex_lock(&pool->lock);
   pool->waits = 1;
   while (pool->done_head == NULL && refused == 0) {
-    refused = timeout_ms < 0 ? pthread_cond_wait(&pool->ended, &pool->lock)
-                             : pthread_cond_timedwait(&pool->ended, &pool->lock, &until);
+    refused = timeout_ms < 0 ? condition.wait(&pool->ended, &pool->lock)
+                             : condition.timedwait(&pool->ended, &pool->lock, &until);
   }
   pool->waits = 0;
   pthread_mutex_unlock(&pool->lock);
@@ -354,8 +357,8 @@ void pool_stop(struct pool *pool) {
   for (unsigned index = 0; index < BUCKET_COUNT; index++) free_all(pool->buckets[index].head);
   free_all(pool->done_head);
   free_all(pool->spare);
-  pthread_cond_destroy(&pool->work);
-  pthread_cond_destroy(&pool->ended);
+  condition.destroy(&pool->work);
+  condition.destroy(&pool->ended);
   pthread_mutex_destroy(&pool->lock);
   free(pool);
 }

@@ -45,12 +45,16 @@ function typeOf(entry: fs.Dirent): number {
   return entry.isCharacterDevice() ? constants.S_IFCHR >> 12 : 0;
 }
 
-/* With `encoding: 'buffer'` the names are bytes, whatever the types of Node say. */
+/*
+ * With `encoding: 'buffer'` the names are bytes, whatever the types of Node say; Bun (1.4) answers
+ * the names alone then, and the kinds are left to be asked for.
+ */
 const entriesInto: Answer = (operation, value) => {
-  const entries = value as fs.Dirent[];
-  const bytes = ({ name }: fs.Dirent): Buffer => name as unknown as Buffer;
+  const entries = value as unknown as (Buffer | { name: Buffer })[];
+  const bytes = (entry: (typeof entries)[0]): Buffer =>
+    Buffer.isBuffer(entry) ? entry : entry.name;
   operation.names = entries.map((entry) => bytes(entry).toString('latin1'));
-  operation.kinds = Uint8Array.from(entries, typeOf);
+  if (!Buffer.isBuffer(entries[0])) operation.kinds = Uint8Array.from(value as fs.Dirent[], typeOf);
   return 0;
 };
 
@@ -280,7 +284,8 @@ function start(operation: Operation, opened: number, done: (result: number) => v
     return;
   }
   const back = (error: unknown, value: unknown): void => {
-    done(error === null ? wanted.answer(operation, value) : errnoIn(error, operation));
+    /* Node gives null where nothing failed, Deno (2.9) sometimes undefined. */
+    done(error == null ? wanted.answer(operation, value) : errnoIn(error, operation));
   };
   const calls = (fs as unknown as Record<string, Waiting>)[wanted.name] as Waiting;
   try {

@@ -1,0 +1,14 @@
+// What `npm pack` and `npm publish` do first: everything built, an addon for every target.
+//
+// A compiler that is missing is told, and that target goes to the portable engine; a publish wants
+// all of them.
+
+import { buildAddon, targets } from './addon.mjs';
+import { writeBillOfMaterials } from './sbom.mjs';
+import { setup } from './setup.mjs';
+
+setup();
+for (const target of Object.keys(targets)) {
+  buildAddon({ target, require: process.env.npm_command === 'publish' });
+}
+writeBillOfMaterials();

@@ -1,0 +1,164 @@
+/**
+ * The tarball as a user gets it: what it holds, that it needs no script at its install, what
+ * publint and attw say of it, and that ESM, CommonJS and types work from a folder of their own.
+ * Other runtimes, musl and arm64 are for `npm run matrix`.
+ */
+import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { hasTool } from './support/child.js';
+import { projectRoot } from './support/scratch.js';
+
+const packedBytesMax = 400 * 1024;
+
+interface Packed {
+  readonly filename: string;
+  readonly size: number;
+  readonly files: readonly { readonly path: string }[];
+}
+
+const home = mkdtempSync(join(tmpdir(), 'holdfast-test-'));
+const user = join(home, 'user');
+const manifest = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'));
+const subpaths = Object.keys(manifest.exports).filter((path) => path !== './package.json');
+let packed: Packed;
+
+function outputOf(program: string, args: readonly string[], options: SpawnSyncOptions = {}) {
+  const ended = spawnSync(program, args, { encoding: 'utf8', timeout: 100_000, ...options });
+  equal(ended.status, 0, `${program} ${args.join(' ')}: ${ended.stderr}${ended.stdout}`);
+  return String(ended.stdout);
+}
+
+const tool = (path: string, ...args: string[]) =>
+  outputOf(process.execPath, [join(projectRoot, 'node_modules', path), ...args], { cwd: user });
+
+before(() => {
+  const printed = outputOf('npm', ['pack', '--json', '--pack-destination', home], {
+    cwd: projectRoot,
+  });
+  packed = JSON.parse(printed.slice(printed.indexOf('[')))[0];
+  mkdirSync(user);
+  writeFileSync(join(user, 'package.json'), '{ "private": true, "type": "module" }\n');
+  const words = ['install', '--ignore-scripts', '--offline', '--no-audit', '--no-fund'];
+  outputOf('npm', [...words, join(home, packed.filename)], { cwd: user });
+});
+
+after(() => rmSync(home, { recursive: true }));
+
+test('the tarball holds what a user needs and no more, in 400 KiB', () => {
+  const paths = packed.files.map(({ path }) => path);
+  ok(packed.size <= packedBytesMax, `${packed.size} bytes`);
+  for (const { import: esm, require: cjs } of subpaths.map((path) => manifest.exports[path])) {
+    for (const file of [esm.types, esm.default, cjs.types, cjs.default]) {
+      ok(paths.includes(file.slice(2)), file);
+    }
+  }
+  for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/sbom.cdx.json']) {
+    ok(paths.includes(file), file);
+  }
+  deepEqual(
+    paths.filter((path) => /\.map$|^(src|test|bench|native|build)\/|binding\.gyp/.test(path)),
+    [],
+  );
+});
+
+test('there is an addon for each target whose compiler is here', (t) => {
+  const compilers = { 'linux-x64': 'x86_64-linux-gnu-gcc', 'linux-arm64': 'aarch64-linux-gnu-gcc' };
+  for (const [target, compiler] of Object.entries(compilers)) {
+    const isHere = target === `${process.platform}-${process.arch}`;
+    if (!hasTool(isHere ? (process.env.CC ?? 'cc') : compiler)) {
+      t.diagnostic(`NOT TESTED for ${target}: ${compiler} is not installed`);
+      continue;
+    }
+    const path = `prebuilds/${target}/holdfast.node`;
+    ok(
+      packed.files.some((file) => file.path === path),
+      path,
+    );
+  }
+});
+
+test('nothing runs at an install, nothing is needed besides', () => {
+  for (const name of ['preinstall', 'install', 'postinstall', 'prepare']) {
+    equal(manifest.scripts[name], undefined, name);
+  }
+  equal(manifest.gypfile, false);
+  equal(manifest.dependencies, undefined);
+  ok(existsSync(join(user, 'node_modules/holdfast')));
+  const bill = JSON.parse(
+    readFileSync(join(user, 'node_modules/holdfast/dist/sbom.cdx.json'), 'utf8'),
+  );
+  equal(bill.bomFormat, 'CycloneDX');
+  equal(bill.metadata.component.version, manifest.version);
+});
+
+test('publint and attw have nothing to say', () => {
+  const tarball = join(home, packed.filename);
+  match(tool('publint/src/cli.js', 'run', tarball, '--strict'), /All good/);
+  const told = JSON.parse(
+    tool('@arethetypeswrong/cli/dist/index.js', tarball, '--format', 'json', '--profile', 'node16'),
+  );
+  const problems = Object.values(told.problems ?? {}).flat() as { resolutionKind?: string }[];
+  /* Subpaths are not found by the resolution of Node 10, which knows no "exports". */
+  deepEqual(
+    problems.filter(({ resolutionKind }) => resolutionKind !== 'node10'),
+    [],
+  );
+});
+
+test('what was installed works, by import and by require', () => {
+  copyFileSync(join(projectRoot, 'test/package/use.mjs'), join(user, 'use.mjs'));
+  mkdirSync(join(user, 'place'));
+  const told = JSON.parse(
+    outputOf(process.execPath, ['use.mjs', join(user, 'place')], { cwd: user }),
+  );
+  equal(told.runtime, process.version);
+  const names = subpaths.map((path) => JSON.stringify(path.replace('.', 'holdfast')));
+  const tried = (import_: string): string =>
+    `for (const name of [${names}]) console.log(Object.keys(${import_}(name)).length > 0)`;
+  for (const [text, type] of [
+    [tried('await import'), 'module'],
+    [tried('require'), 'commonjs'],
+  ] as const) {
+    const output = outputOf(process.execPath, [`--input-type=${type}`, '-e', text], { cwd: user });
+    equal(output, 'true\n'.repeat(subpaths.length));
+  }
+});
+
+const consumer = `
+import { IoError, openFile, type ReplaceReport, replaceFile } from 'holdfast';
+import { CompletionQueue } from 'holdfast/queue';
+import { simulatedDisk } from 'holdfast/testing';
+export async function store(path: string): Promise<ReplaceReport> {
+  const file = await openFile(path, { access: 'read-write', create: true });
+  await file.writeAt([Float64Array.of(1)], 0);
+  // @ts-expect-error: a path is not a number
+  await openFile(12);
+  new CompletionQueue({ depth: 8 });
+  simulatedDisk(1).put('/x', 'y');
+  if (!(new Error() instanceof IoError)) await file.close();
+  return replaceFile(path, 'text');
+}
+`;
+
+test('types are found by modules of both kinds', () => {
+  writeFileSync(join(user, 'esm.mts'), consumer);
+  writeFileSync(join(user, 'cjs.cts'), consumer);
+  const types = join(projectRoot, 'node_modules/@types');
+  const words = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2023'];
+  const lib = ['--lib', 'es2023,esnext.disposable', '--typeRoots', types, '--types', 'node'];
+  const modules = ['--module', 'nodenext', '--skipLibCheck', 'false'];
+  const compiler = join('typescript', 'bin', 'tsc');
+  tool(compiler, ...words, ...lib, ...modules, 'esm.mts', 'cjs.cts');
+});

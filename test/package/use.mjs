@@ -1,0 +1,107 @@
+// What a stranger does with the package, on whatever runs this: Node, Bun, Deno. Run in a folder
+// that has it installed, with a scratch folder as the argument; prints one line of JSON.
+
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import * as holdfast from 'holdfast';
+import { CompletionQueue } from 'holdfast/queue';
+import { crashEverywhere } from 'holdfast/testing';
+import writeFileAtomic from 'holdfast/write-file-atomic';
+
+const directory = process.argv[2];
+const at = (name) => join(directory, name);
+const text = (name) => readFileSync(at(name), 'utf8');
+
+async function files() {
+  const file = await holdfast.openFile(at('file'), { access: 'read-write', create: true });
+  equal(await file.writeAt([Buffer.from('one, '), Float64Array.of(1, 2)], 0), 21);
+  const views = Array.from({ length: 3000 }, (_, index) => Uint8Array.of(index));
+  equal(await file.writeAt(views, 21), 3000);
+  equal((await file.readAll()).length, 3021);
+  const bytes = new Uint8Array(5);
+  equal(await file.readAt(bytes, 0), 5);
+  equal(Buffer.from(bytes).toString(), 'one, ');
+  await file.sync();
+  await file.close();
+  await rejects(holdfast.openFile(at('absent/file')), { code: 'ENOENT', kind: 'not-found' });
+  await rejects(holdfast.openFile(at('file'), { access: 'no' }), TypeError);
+}
+
+async function replaces() {
+  equal((await holdfast.replaceFile(at('state'), 'old')).durability, 'full');
+  await holdfast.replaceFile(at('state'), [Buffer.from('n'), Buffer.from('ew')]);
+  equal(text('state'), 'new');
+  holdfast.replaceFileSync(at('state'), 'newer');
+  equal(text('state'), 'newer');
+  await writeFileAtomic(at('settings'), '{}', { mode: 0o600 });
+  equal(text('settings'), '{}');
+}
+
+async function names() {
+  await holdfast.makeDirectory(at('a/b'));
+  await holdfast.copyFile(at('state'), at('a/b/copy'));
+  equal(text('a/b/copy'), 'newer');
+  deepEqual(await holdfast.findFiles(at('a'), '**/*'), [at('a/b/copy')]);
+  await holdfast.removeTree(at('a'));
+}
+
+async function updates(canLock) {
+  const add = () => holdfast.updateJson(at('count'), (old) => ({ n: (old?.n ?? 0) + 1 }));
+  if (canLock) {
+    await Promise.all(Array.from({ length: 10 }, add));
+    equal(JSON.parse(text('count')).n, 10);
+  } else {
+    await rejects(add(), { kind: 'unsupported' });
+  }
+}
+
+async function queues() {
+  const file = await holdfast.openFile(at('pages'), { access: 'read-write', create: true });
+  const queue = new CompletionQueue({ depth: 16 });
+  for (let page = 0; page < 8; page++) {
+    queue.write(file, new Uint8Array(4096).fill(page), page * 4096, page, { link: true });
+  }
+  queue.sync(file, 'data', 99);
+  const ended = await queue.wait({ atLeast: 9 });
+  ok(ended.every(({ status }) => status === 0));
+  await queue.close();
+  await file.close();
+}
+
+async function crashes() {
+  const report = await crashEverywhere({
+    seed: 1,
+    prepare: (disk) => disk.put('/state', 'old'),
+    run: ({ engine }) => holdfast.replaceFile('/state', 'new', { engine }),
+    check(disk, isDone) {
+      const left = Buffer.from(disk.read('/state') ?? []).toString();
+      ok(left === 'new' || (left === 'old' && !isDone), left);
+    },
+  });
+  ok(report.stateCount > 20);
+}
+
+async function both() {
+  const require = createRequire(import.meta.url);
+  if (process.versions.bun === undefined && !('Deno' in globalThis)) {
+    ok(require('holdfast').IoError === holdfast.IoError);
+  }
+  equal(typeof require('holdfast').openFile, 'function');
+}
+
+await files();
+await replaces();
+await names();
+const { name, reason } = holdfast.defaultEngine();
+await updates(name !== 'portable');
+await queues();
+await crashes();
+await both();
+writeFileSync(at('probed'), JSON.stringify(await holdfast.probe(directory)));
+deepEqual(
+  readdirSync(directory).filter((entry) => entry.startsWith('.holdfast')),
+  [],
+);
+console.log(JSON.stringify({ runtime: process.version, engine: name, reason }));
