@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -108,6 +109,8 @@ static void unmount_all(void) {
 
 int main(void) {
   static char line[4 * path_max];
+  /* Whoever asked may be killed before the answer: stdin tells of that, and what is to be done. */
+  signal(SIGPIPE, SIG_IGN);
   while (fgets(line, sizeof line, stdin) != NULL) {
     line[strcspn(line, "\n")] = 0;
     char *rest = line;

@@ -3,14 +3,24 @@
  * every state the disk may be in. And the rig sees what is wrong: planted protocols are flagged.
  */
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { Child } from '../support/child.js';
 import { faultOf } from './ledger.js';
 import { choicesOf, epochsOf, Medium } from './log.js';
 import { planted } from './planted.js';
 import { type DiskKind, diskKinds, record, rigRefusal, type Workload } from './rig.js';
+import { compiled, makeHome, removeHome, run } from './tools.js';
 
 const statesCount = 110;
 const timeout = 120_000;
@@ -164,6 +174,26 @@ test('record() tidies up after one that was killed with all it had started', {
   const next = await record('ext4', wrong('nothing is synced'));
   await next.close();
   deepEqual([mountsOf(home), foldersOf(home)], [0, []]);
+});
+
+test('the mounter whose asker is killed in mid sentence leaves nothing mounted', {
+  timeout,
+}, async (t) => {
+  if (!stands(t, 'ext4')) return;
+  const home = makeHome();
+  t.after(() => removeHome(home));
+  const [image, state] = [join(home, 'image'), join(home, 'state')];
+  mkdirSync(state);
+  writeFileSync(image, '');
+  truncateSync(image, 32 * 1024 * 1024);
+  run('mkfs.ext4', ['-q', '-F', image]);
+  const mounter = spawn(compiled('mounter'), [], { stdio: ['pipe', 'pipe', 'inherit'] });
+  mounter.stdout.destroy();
+  mounter.stdin.on('error', () => undefined);
+  mounter.stdin.write(`mount\text4\t${image}\t${state}\t\n`);
+  await until(() => mountsOf(home) === 1);
+  mounter.stdin.end();
+  await until(() => mountsOf(home) === 0);
 });
 
 test('record() tells that the workload failed', { timeout }, async (t) => {
