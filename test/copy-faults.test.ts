@@ -258,6 +258,31 @@ for (const [words, change] of Object.entries(changes)) {
   });
 }
 
+/*
+ * A log that was empty at first and is written as fast as it is read has no end. What guards it: a
+ * look at the source after each piece.
+ */
+onEngines('a copy does not follow a source that was empty and grows', async (t, inner) => {
+  const root = scratchInMemory(t);
+  for (const face of facesOn(inner)) {
+    let reads = 0;
+    const judge =
+      ({ source }: { source: string }): Judge =>
+      ({ code }) => {
+        if (code === Code.Read && reads++ < 200) appendFileSync(source, Buffer.alloc(65536, 1));
+        return undefined;
+      };
+    const prepare = (source: string): void => truncateSync(source, 0);
+    const scenario: Scenario = { name: 'an empty source', prepare };
+    const outcome = await outcomeOf(root, scenario, { inner, face, judge });
+    const { code, kind, durable } = outcome.error as IoError;
+    deepEqual([code, kind, durable], ['ERR_SOURCE_CHANGED', 'busy', 'old']);
+    ok(reads < 100, `${reads} reads`);
+    equal(contentAt(outcome.target), OLD);
+    reads = 0;
+  }
+});
+
 onEngines('a refused write tells how far the copy was', async (t, inner) => {
   const root = scratchInMemory(t);
   const directory = join(root, 'd');

@@ -128,13 +128,23 @@ export class Content {
       this.#at = range.start;
       if (range.start < range.end && !(yield* this.#copy(range.end))) break;
     }
-    /* Files under /proc say 0 and have bytes; copy_file_range(2) finds none in them. */
-    if (size === 0) {
-      this.#stopOffloading(undefined);
-      yield* this.#copy(Number.POSITIVE_INFINITY);
-    }
+    if (size === 0) yield* this.#unmeasured();
     yield* this.#end();
     return this.#moved();
+  }
+
+  /*
+   * Files under /proc say 0 and have bytes; copy_file_range(2) finds none in them. A file that was
+   * empty and is being written has no end: whoever follows it may never come back.
+   */
+  *#unmeasured(): Steps<void> {
+    this.#stopOffloading(undefined);
+    while ((yield* this.#transfer(Number.POSITIVE_INFINITY)) > 0) {
+      const stat = new Operation(Code.Stat);
+      stat.fd = this.#source.fd;
+      yield stat;
+      this.#check(stat);
+    }
   }
 
   #moved(): Moved {
