@@ -6,6 +6,7 @@
  *   silence        completions that no row asked for fill the queue, in front of one that a row did
  *   cut run        the kernel takes the beginning of a run only, as it does when memory is out
  *   child          a child made by fork(2) ends while the ring of its parent has work
+ *   registered     reads by a registered file into a registered view, beside it, by no such file
  *
  * Source: io_uring_enter(2), fork(2)
  */
@@ -140,8 +141,34 @@ static int child(void) {
   return 0;
 }
 
+/* Only the kernel's tables know the file, and that memory outside of the view is none of it. */
+static int registered(void) {
+  double pairs[2 * 4];
+  int32_t results[3] = {0};
+  struct ring *ring = opened();
+  if (ring == NULL) return 1;
+  struct iovec view = {bytes, 8};
+  int refused = ring_register_view(ring, 3, &view) + ring_register_file(ring, 5, ends[0]);
+  for (int32_t slot = 0; slot < 3; slot++) {
+    struct operation read = read_of_pipe(slot, 0);
+    read.row.marks = ROW_FIXED_FILE | ROW_FIXED_VIEW;
+    read.row.fd = -1;
+    read.row.fd2 = slot == 2 ? 6 : 5;
+    read.row.mode = 3;
+    views[slot].iov_base = &bytes[slot == 1 ? 9 : 0];
+    push(ring, read);
+  }
+  ring_submit(ring);
+  give(1);
+  int count = told(ring, pairs, 4);
+  for (int at = 0; at < count; at++) results[(int)pairs[2 * at]] = (int32_t)pairs[2 * at + 1];
+  printf("registered: %d, %d %d %d\n", refused, results[0], results[1], results[2]);
+  ring_close(ring);
+  return 0;
+}
+
 int main(void) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   if (pipe(ends) != 0) return 1;
-  return silence() + cut_run() + child() + close_with_time_limits();
+  return silence() + cut_run() + child() + registered() + close_with_time_limits();
 }
