@@ -468,8 +468,10 @@ NAPI_MODULE_INIT() {
   border_export(border, exports, "setThreads", set_threads);
   border_export(border, exports, "addressOf", address_of);
   border_export(border, exports, "crc32c", checksum);
+  border_map_exports(border, exports);
   border_ring_exports(border, exports);
   export_number(env, exports, "viewCountMax", sys_view_count_max());
+  export_number(env, exports, "pageBytes", sys_page_bytes());
   export_number(env, exports, "rowBytes", (int32_t)sizeof(struct row));
   export_number(env, exports, "codeCount", ROW_CODE_COUNT);
   return exports;

@@ -69,6 +69,9 @@ int border_fill(const struct border *border, napi_value payloads, const struct r
 void border_export(struct border *border, napi_value exports, const char *name,
                    napi_callback callback);
 
+/* What is asked about maps. */
+void border_map_exports(struct border *border, napi_value exports);
+
 /* The ring's part: it closes itself. */
 void border_ring_exports(struct border *border, napi_value exports);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "maps.h"
 #include "syscalls.h"
 
 #define SIZE_MIN 1024U
@@ -34,6 +35,8 @@ void descriptors_note(struct descriptors *table, uint8_t code, int32_t fd, int64
     if (is_known && result != -ECANCELED) table->counts[fd]--;
   } else if (descriptors_opens(code) && result >= 0) {
     if (has_room(table, (uint32_t)result)) table->counts[result]++;
+  } else if (code == ROW_MAP && result >= 0) {
+    maps_adopt((int32_t)result, table);
   }
 }
 
@@ -49,6 +52,7 @@ void descriptors_note_run(struct descriptors *table, const struct operation *ope
 }
 
 void descriptors_close(struct descriptors *table) {
+  maps_forget_all(table);
   for (uint32_t fd = 0; fd < table->size; fd++) {
     if (table->counts[fd] > 0) sys_close((int)fd);
   }

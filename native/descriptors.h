@@ -1,6 +1,7 @@
 /*
  * The descriptors that an environment has opened and not closed. Node closes those that its own fs
- * opened in a worker that is terminated (trackUnmanagedFds); ours nobody would.
+ * opened in a worker that is terminated (trackUnmanagedFds); ours nobody would. Maps, which hold
+ * a descriptor each, likewise.
  *
  * Invariants: 1. Touched by the environment's thread alone, when it hears of what has ended.
  *             2. Ends are heard of in any order, so it counts: a number that was closed and given
@@ -29,7 +30,7 @@ void descriptors_note(struct descriptors *table, uint8_t code, int32_t fd, int64
 void descriptors_note_run(struct descriptors *table, const struct operation *operations,
                           uint32_t count, const int64_t *results);
 
-/* Closes what is left. Nothing of the environment may be under way. */
+/* Closes what is left, and forgets maps. Nothing of the environment may be under way. */
 void descriptors_close(struct descriptors *table);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -251,6 +252,50 @@ int64_t sys_copy_range(int fd, int source, double offset, double length) {
 }
 
 int64_t sys_get_status_flags(int fd) { ANSWER(fcntl(fd, F_GETFL)); }
+
+/*
+ * MAP_FIXED takes away what lies there before the file system has said yes. So they are mapped
+ * where nothing is, and moved, which happens at once for every thread.
+ */
+int64_t sys_map(void *target, size_t length, int protection, int flags, int fd, double offset) {
+  void *mapped = mmap(NULL, length, protection, flags, fd, (off_t)offset);
+  if (mapped == MAP_FAILED) return -errno;
+  if (mremap(mapped, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, target) == target) return 0;
+  int64_t refused = -errno;
+  munmap(mapped, length);
+  sys_map_zeros(target, length, PROT_READ | PROT_WRITE);
+  return refused;
+}
+
+int64_t sys_sync_map(void *start, size_t length) { ANSWER(msync(start, length, MS_SYNC)); }
+
+int64_t sys_advise_map(void *start, size_t length, int advice) {
+  ANSWER(madvise(start, length, advice));
+}
+
+/*
+ * In place of what is mapped there. mmap(3) of musl waits for a lock when it is told MAP_FIXED,
+ * which a signal handler must not, so the kernel is asked directly. Zeros take no memory until
+ * they are written, and are not to count against it (MAP_NORESERVE).
+ */
+int64_t sys_map_zeros(void *start, size_t length, int protection) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+  long answer = syscall(SYS_mmap, start, length, protection, flags, -1, 0L);
+  return answer == -1 ? -errno : 0;
+}
+
+/* stx_size stands at byte 40 of struct statx. */
+int64_t sys_file_size(int fd) {
+  uint64_t told[32];
+  int64_t answer = sys_stat(fd, "", AT_EMPTY_PATH, told);
+  return answer < 0 ? answer : (int64_t)told[5];
+}
+
+int sys_page_bytes(void) {
+  static _Atomic int bytes;
+  if (bytes == 0) bytes = (int)sysconf(_SC_PAGESIZE);
+  return bytes;
+}
 
 int sys_view_count_max(void) {
   long max = sysconf(_SC_IOV_MAX);

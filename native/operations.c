@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "maps.h"
 #include "syscalls.h"
 
 static const char empty_path[1] = "";
@@ -127,6 +128,12 @@ static int64_t perform_on_descriptor(const struct row *row, int fd, int fd2) {
       return sys_clone(fd, fd2);
     case ROW_COPY_RANGE:
       return sys_copy_range(fd, fd2, row->offset, row->length);
+    case ROW_UNMAP:
+      return maps_leave(fd);
+    case ROW_SYNC_MAP:
+      return maps_sync(fd, row->offset, row->length);
+    case ROW_ADVISE_MAP:
+      return maps_advise(fd, row->offset, row->length, row->flags);
     default:
       return -ENOSYS;
   }
@@ -137,6 +144,8 @@ static int64_t perform_with_view(const struct operation *operation, int fd) {
   const struct row *row = &operation->row;
   const struct iovec *view = operation->views;
   switch (row->code) {
+    case ROW_MAP:
+      return maps_open(view, fd, row->flags, row->mode, row->offset);
     case ROW_SET_TIMES:
       return view->iov_len < 32 ? -EINVAL : sys_set_times(fd, view->iov_base);
     case ROW_READ_ENTRIES:

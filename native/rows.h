@@ -53,6 +53,10 @@ enum row_code {
   ROW_SET_LOCK = 34,
   ROW_GET_LOCK = 35,
   ROW_VOLUME_TYPE = 36,
+  ROW_MAP = 37,
+  ROW_UNMAP = 38,
+  ROW_SYNC_MAP = 39,
+  ROW_ADVISE_MAP = 40,
   ROW_CODE_COUNT
 };
 
@@ -75,7 +79,7 @@ struct row {
   uint8_t marks;
   uint16_t view_count; /* 0: no payload; 1: the payload is one view; else an array of views */
   int32_t slot;        /* names the row in its completion */
-  int32_t fd;
+  int32_t fd; /* of ROW_UNMAP, ROW_SYNC_MAP, ROW_ADVISE_MAP: what a ROW_MAP answered */
   int32_t fd2;
   int32_t flags;
   int32_t mode;

@@ -60,6 +60,15 @@ int64_t sys_duplicate(int fd);
 int64_t sys_clone(int fd, int source);
 int64_t sys_copy_range(int fd, int source, double offset, double length);
 int64_t sys_get_status_flags(int fd);
+#define SYS_MAP_READS 1 /* PROT_READ */
+/* Pages of a file in place of those at `target`, which stay where it is refused. */
+int64_t sys_map(void *target, size_t length, int protection, int flags, int fd, double offset);
+int64_t sys_sync_map(void *start, size_t length);
+int64_t sys_advise_map(void *start, size_t length, int advice);
+/* For a signal handler: they leave errno alone or are async-signal-safe otherwise. */
+int64_t sys_map_zeros(void *start, size_t length, int protection);
+int64_t sys_file_size(int fd);
+int sys_page_bytes(void);
 int sys_view_count_max(void);
 
 #endif

@@ -113,7 +113,8 @@ function hardeningFlags(target) {
 
 function linkerFlags(target, sanitize) {
   if (target.startsWith('darwin-')) return ['-bundle', '-undefined', 'dynamic_lookup'];
-  const hardened = ['-shared', '-Wl,-z,relro,-z,now,-z,noexecstack'];
+  // nodelete: the last worker that ends takes the addon away, and a signal handler with it.
+  const hardened = ['-shared', '-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete'];
   if (!isForAnyLibc(target, sanitize)) return hardened;
   return [...hardened, '-s', '-nostdlib', '-lgcc'];
 }

@@ -125,6 +125,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ERR_IMAGE_LAYOUT: means('wrong-type', Status.InvalidArgument, 'the image has another layout'),
   ERR_IMAGE_SECTION: means('not-found', Status.NotFound, 'the section is not loaded'),
   ERR_IMAGE_CLOSED: means('closed', Status.InvalidArgument, 'the image was closed'),
+  ERR_MAP_RELEASED: means('closed', Status.InvalidArgument, 'the map was released'),
+  ERR_MAP_TORN: means('broken', Status.Io, 'the file was cut, or pages of it could not be had'),
   ERR_LEASE_RELEASED: means('closed', Status.InvalidArgument, 'the lease was released'),
 };
 

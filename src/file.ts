@@ -46,6 +46,7 @@ import { LockHeldError, type LockOwner, ownerByNumber, ownerSeen } from './file/
 import { Latch } from './file/latch.js';
 import { Lock } from './file/lock.js';
 import { heldSequence } from './file/memory.js';
+import { readSteps } from './file/moves.js';
 import {
   type Access,
   closing,
@@ -134,6 +135,7 @@ export {
   ownerSeen,
   ownTurnSteps,
   readAllSteps,
+  readSteps,
   restSteps,
   settingsOf,
   signalOf,

@@ -149,6 +149,17 @@ export {
 export { type IovecSlot, IovecWriter, type IovecWriterOptions } from './iovec.js';
 export { FileLock, type LockFileOptions, lockFile, lockFileSync } from './lock.js';
 export {
+  type MapAdviceName,
+  type MapExplanation,
+  type MapOptions,
+  MappedFile,
+  type MapRange,
+  type MapSyncReport,
+  type MapWrite,
+  mapFile,
+  mapFileSync,
+} from './mapped.js';
+export {
   formatProbe,
   type ProbeFeature,
   type ProbeItem,

@@ -29,11 +29,15 @@ export {
   entryKind,
   FD_OPENED_IN_RUN,
   GET_POSITION,
+  HUGE_PAGES_VOLUME,
   kindOf,
   LOCK_EXCLUSIVE_NOW,
   LOCK_NONE,
   LOCK_SHARED_NOW,
   locksHere,
+  MAP_READ_WRITE,
+  MapAdvice,
+  MapFlag,
   OpenFlag,
   RangeLock,
   RENAME_EXCHANGE,
@@ -45,12 +49,23 @@ export {
   Writeback,
 } from './platform/linux.js';
 export {
+  endedBefore,
+  endWithMemory,
+  mapBytesMax,
+  mapLook,
+  mapMemory,
+  mapPageBytes,
+  mapsGuarded,
+  takeAway,
+} from './platform/maps.js';
+export {
   addressOf,
   libraryMemory,
   markUntransferable,
   PAGE_BYTES,
   pageMemory,
   scratchMemory,
+  VIEW_BYTES_MAX,
   warn,
 } from './platform/memory.js';
 export { type Addon, type AddonState, loadAddon } from './platform/native.js';

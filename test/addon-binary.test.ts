@@ -74,6 +74,8 @@ test('the addon is hardened', (t) => {
     match(headers, /GNU_RELRO/);
     match(headers, /GNU_STACK .* RW /);
     match(outputOf('readelf', '-dW', path), /BIND_NOW/);
+    /* A worker that ends would take the handler of SIGBUS along (native/maps.h). */
+    match(outputOf('readelf', '-dW', path), /NODELETE/);
     ok(importsOf(path).includes('__stack_chk_fail'), path);
     const notes = path.includes('x64') ? /IBT, SHSTK/ : /BTI, PAC/;
     match(outputOf('readelf', '-nW', path), notes);

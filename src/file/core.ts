@@ -15,7 +15,7 @@ import {
   start,
   Turns,
 } from '../engine.js';
-import { type ErrorKind, IoError } from '../errors.js';
+import { IoError } from '../errors.js';
 import { AT_ONCE_BYTES_MAX, Code, codeName, type FileStat, refusal } from '../platform.js';
 import { checkAligned, isAlignedView } from './direct.js';
 import { explained, type FileExplanation } from './explain.js';
@@ -42,9 +42,6 @@ export interface Prepared<T> {
   readonly turn: Turn | undefined;
   readonly signal: Interrupt | undefined;
 }
-
-/* A system that cannot sync this kind of file has lost nothing by saying so. */
-const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];
 
 /* What a call that is only prepared answers; nobody looks at it. */
 const nobody: Promise<never> = new Promise(() => undefined);
@@ -294,9 +291,7 @@ export abstract class FileCore implements Target {
   syncRefused(code: typeof Code.Sync | typeof Code.SyncData, result: number): IoError {
     const syscall = codeName(code);
     const context = { action: 'sync the file', syscall, path: this.path, step: syscall };
-    const error = refusal(result, context);
-    if (!SYNC_REFUSALS.includes(error.kind)) this.latch.trip(error);
-    return error;
+    return this.latch.tripBySync(refusal(result, context));
   }
 
   /** Where the descriptor stands in the engine's table of registered files; -1: nowhere. */

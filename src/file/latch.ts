@@ -1,5 +1,8 @@
 /** What stays broken once it has broken: the file's word, and the journal's. */
-import { IoError } from '../errors.js';
+import { type ErrorKind, IoError } from '../errors.js';
+
+/* A system that cannot sync this kind of file has lost nothing by saying so. */
+const SYNC_REFUSALS: readonly ErrorKind[] = ['invalid', 'unsupported', 'read-only', 'wrong-type'];
 
 /**
  * Keeps the first failure after which nothing about the bytes on the device is known, and refuses
@@ -17,6 +20,11 @@ export class Latch {
   trip(cause: IoError): IoError {
     this.#cause ??= cause;
     return cause;
+  }
+
+  /** As `trip`, for a sync that was refused: where nothing was lost by that, nothing is broken. */
+  tripBySync(cause: IoError): IoError {
+    return SYNC_REFUSALS.includes(cause.kind) ? cause : this.trip(cause);
   }
 
   /** Errors: `IoError` of kind `broken` with the first cause, once tripped. */

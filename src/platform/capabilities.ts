@@ -1,4 +1,5 @@
 /** What this process can do, and why not. */
+import { mapsRefusal } from './maps.js';
 import type { AddonState } from './native.js';
 import { heldDirectories } from './surroundings.js';
 
@@ -15,6 +16,7 @@ export type Capability =
   | 'status-flags'
   | 'locks'
   | 'kernel-copy'
+  | 'maps'
   | 'directory-sync'
   | 'owner';
 
@@ -38,6 +40,7 @@ export function capabilitiesOf(addon: AddonState): Capabilities {
     'status-flags': native,
     locks: native,
     'kernel-copy': native,
+    maps: native === true ? (mapsRefusal() ?? true) : native,
     'directory-sync': unix ? true : 'node:fs cannot open directories on Windows',
     owner: unix ? true : 'Windows has no owner numbers',
   };

@@ -87,6 +87,21 @@ export const Advice: Readonly<
   Record<'normal' | 'random' | 'sequential' | 'willneed' | 'dontneed' | 'noreuse', number>
 > = { normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4, noreuse: 5 };
 
+/** `flags` of a Map: mmap(2). */
+export const MapFlag: Readonly<Record<'Shared' | 'Private' | 'NoReserve', number>> = {
+  Shared: 1,
+  Private: 2,
+  NoReserve: 0x4000,
+};
+/** `mode` of a Map: pages that are read and written. */
+export const MAP_READ_WRITE = 3;
+/** Advice of madvise(2); the last two are of kernel 5.4 and 5.14. */
+export const MapAdvice: Readonly<
+  Record<'normal' | 'random' | 'sequential' | 'willneed' | 'dontneed' | 'cold' | 'populate', number>
+> = { normal: 0, random: 1, sequential: 2, willneed: 3, dontneed: 4, cold: 20, populate: 22 };
+/** The number that statfs(2) tells of hugetlbfs, whose pages are not those of the processor. */
+export const HUGE_PAGES_VOLUME = 0x958458f6;
+
 /** In `flags` of a Write: at the end of the file, wherever that is by then (RWF_APPEND). */
 export const APPENDS = 2;
 /** In place of a descriptor: the one that the latest Open of the same run answered. */

@@ -1,10 +1,14 @@
 /** Memory of the process: where it lies, and who may take it away. */
+import { constants } from 'node:buffer';
 import * as workers from 'node:worker_threads';
 import { loadAddon } from './native.js';
 
 /** Pages of the memories that `pageMemory` gives; every system Node runs on has at least these. */
 export const PAGE_BYTES = 4096;
-const WASM_PAGE_BYTES = 65536;
+/** Bytes that one view of memory has at most. */
+export const VIEW_BYTES_MAX: number = constants.MAX_LENGTH;
+/** The unit of WebAssembly. */
+export const WASM_PAGE_BYTES = 65536;
 const SCRATCH_BYTES = 16384;
 
 /* Looked up by name: other runtimes lack it, and a named import of it would not link there. */
@@ -47,12 +51,40 @@ export function scratchMemory(bytes: number): Uint8Array {
   return piece;
 }
 
-interface WebAssemblyMemory {
+/** A memory of WebAssembly. Growing it takes its buffer away, and gives it another. */
+export interface WebAssemblyMemory {
   readonly buffer: ArrayBuffer;
+  grow(pages: number | bigint): number | bigint;
+}
+
+interface Limits {
+  /** Without it, as numbers: 32-bit addresses, 4 GiB at most. */
+  readonly address?: 'i64';
+  readonly initial: number | bigint;
+  readonly maximum: number | bigint;
 }
 
 interface WebAssemblyLike {
-  readonly Memory: new (limits: { initial: number; maximum: number }) => WebAssemblyMemory;
+  readonly Memory: new (limits: Limits) => WebAssemblyMemory;
+}
+
+/** Pages of 64 KiB that a memory with 32-bit addresses has at most. */
+export const WASM_PAGES_MAX = 65536;
+
+/** A memory of so many pages of 64 KiB; `undefined` where there is none to be had. */
+export function webAssemblyMemory(
+  pages: number,
+  isLarge: boolean = pages > WASM_PAGES_MAX,
+): WebAssemblyMemory | undefined {
+  const { WebAssembly } = globalThis as { WebAssembly?: WebAssemblyLike };
+  if (WebAssembly === undefined) return undefined;
+  try {
+    if (!isLarge) return new WebAssembly.Memory({ initial: pages, maximum: pages });
+    const many = BigInt(pages);
+    return new WebAssembly.Memory({ address: 'i64', initial: many, maximum: many });
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -64,15 +96,9 @@ interface WebAssemblyLike {
  * Source: V8, BackingStore::TryAllocateAndPartiallyCommitMemory; measured on Node 20 to 26
  */
 export function pageMemory(bytes: number): Uint8Array | undefined {
-  const { WebAssembly } = globalThis as { WebAssembly?: WebAssemblyLike };
   const pages = Math.max(1, Math.ceil(bytes / WASM_PAGE_BYTES));
-  if (WebAssembly === undefined || pages > 65536) return undefined;
-  try {
-    const { buffer } = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    return new Uint8Array(buffer, 0, bytes);
-  } catch {
-    return undefined;
-  }
+  const memory = pages > WASM_PAGES_MAX ? undefined : webAssemblyMemory(pages);
+  return memory === undefined ? undefined : new Uint8Array(memory.buffer, 0, bytes);
 }
 
 /** Tells the program, not the terminal: `process.on('warning')`. */

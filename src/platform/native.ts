@@ -25,6 +25,10 @@ export interface Addon {
   cancel(slot: number): void;
   setThreads(count: number): void;
   addressOf(view: Uint8Array): number;
+  readonly pageBytes: number;
+  mapLook(handle: number): number;
+  mapForget(handle: number): void;
+  mapsGuarded(): boolean;
   crc32c(view: Uint8Array, seed: number): number;
   openRing(
     info: Float64Array,

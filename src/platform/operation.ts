@@ -41,6 +41,10 @@ export const Code = {
   SetLock: 34,
   GetLock: 35,
   VolumeType: 36,
+  Map: 37,
+  Unmap: 38,
+  SyncMap: 39,
+  AdviseMap: 40,
 } as const;
 export type Code = (typeof Code)[keyof typeof Code];
 
@@ -82,6 +86,10 @@ const NAMES: readonly string[] = [
   'fcntl(F_OFD_SETLK)',
   'fcntl(F_OFD_GETLK)',
   'fstatfs',
+  'mmap',
+  'munmap',
+  'msync',
+  'madvise',
 ];
 
 /** The name Node's errors give the system call of a code. */
@@ -101,6 +109,7 @@ export function opensDescriptor(code: Code): boolean {
  */
 export class Operation {
   readonly code: Code;
+  /** Of Unmap, SyncMap and AdviseMap: what a Map answered. */
   fd = -1;
   /** Clone, CopyRange: the source. */
   fd2 = -1;

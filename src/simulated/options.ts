@@ -45,12 +45,15 @@ export function worldSettings(options: DiskOptions): WorldSettings {
 
 let capabilities: Engine['capabilities'] | undefined;
 
-/** A world in memory lacks nothing but what it is told to. */
+/* What no world of JavaScript can have. */
+const MAPS = 'a simulated disk is no memory of the system';
+
+/** A world in memory lacks nothing else but what it is told to. */
 export function capabilitiesWithout(without: DiskOptions['without']): Engine['capabilities'] {
   if (capabilities === undefined) {
     const names = Object.keys(capabilitiesOf({ addon: undefined, reason: '' }));
     const all = Object.fromEntries(names.map((name) => [name, true]));
-    capabilities = all as Engine['capabilities'];
+    capabilities = { ...all, maps: MAPS } as Engine['capabilities'];
   }
   return without === undefined ? capabilities : { ...capabilities, ...without };
 }
