@@ -9,6 +9,7 @@ import {
   FD_OPENED_IN_RUN,
   type FileStat,
   linked,
+  nameOf,
   OpenFlag,
   Operation,
   Place,
@@ -142,7 +143,7 @@ function* openedSteps(place: Place, { exclusive, mode }: OpenWish): Steps<Look> 
     if (result >= 0) return look;
     const isAbsent = result === errnoOf('ENOENT') && flags === OpenFlag.ReadWrite;
     const isThere = result === errnoOf('EEXIST');
-    const { code } = refused(place, look.open, 'open');
+    const code = nameOf(result);
     const isClosed = CLOSED_TO_US.includes(code) && !exclusive && flags === OpenFlag.ReadWrite;
     if (tries < TRIES_MAX && (isAbsent || isThere || isClosed)) {
       flags = isAbsent ? create : isClosed ? OpenFlag.ReadOnly : OpenFlag.ReadWrite;

@@ -4,9 +4,9 @@ import {
   type Code,
   FD_OPENED_IN_RUN,
   type FileStat,
+  nameOf,
   Operation,
   type Place,
-  refusal,
 } from '../platform.js';
 import type { ReplaceSettings } from './options.js';
 import { type Spot, untouched } from './spot.js';
@@ -77,7 +77,7 @@ export class Draft {
   /** A refusal that is told in the report. */
   noted(what: string): Refused {
     return (operation) => {
-      this.note(what, refusal(operation.result, { action: what }).code);
+      this.note(what, nameOf(operation.result));
       return undefined;
     };
   }

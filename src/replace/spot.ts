@@ -11,6 +11,7 @@ import {
   FD_OPENED_IN_RUN,
   type FileStat,
   linked,
+  nameOf,
   OpenFlag,
   Operation,
   type Place,
@@ -132,7 +133,7 @@ function rightsIn(rights: Operation | undefined): Rights {
   if (rights.result >= 0 || rights.result === errnoOf('ERANGE')) {
     return { givesRights: true, unread: [] };
   }
-  const { code } = refusal(rights.result, { action: 'read the rights of the directory' });
+  const code = nameOf(rights.result);
   if (NO_RIGHTS.includes(code)) return { givesRights: false, unread: [] };
   const name = 'system.posix_acl_default of the directory';
   return { givesRights: false, unread: [{ name, reason: code }] };
@@ -227,7 +228,7 @@ function* valuesOf(of: Place | number, names: readonly string[]): Steps<Known> {
     yield get;
     const { result, out } = yield* askedAgain(get);
     if (result >= 0) attributes.push({ name, value: (out as Uint8Array).slice(0, result) });
-    else unread.push({ name, reason: refusal(result, { action: 'read the attribute' }).code });
+    else unread.push({ name, reason: nameOf(result) });
   }
   return { attributes, unread };
 }
@@ -239,8 +240,9 @@ function namesIn(list: Operation, dropped: readonly string[]): string[] {
 
 /* `undefined` where a file system that has no attributes said so. */
 function noAttributes(listed: Operation, path: string): string | undefined {
-  const { code, message } = untouched(listed, 'list the attributes', path);
-  return code === 'ENOTSUP' || code === 'EOPNOTSUPP' ? undefined : message;
+  const code = nameOf(listed.result);
+  if (code === 'ENOTSUP' || code === 'EOPNOTSUPP') return undefined;
+  return untouched(listed, 'list the attributes', path).message;
 }
 
 /* This one seals the inode itself. */
