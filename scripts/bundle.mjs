@@ -4,13 +4,14 @@
 // and takes 7 as two (`npm run bench -- import`). Every door, public or private, leads into the
 // one module, so there is one IoError and one set of engines whichever way one comes in.
 
-import { writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import { changedMs, filesUnder, inRoot } from './tools.mjs';
 
 const ROOMS = 'build/src';
 const HOUSE = 'dist/house.js';
+const COMMAND = `${ROOMS}/cli.js`;
 
 function isStale() {
   const built = changedMs(HOUSE);
@@ -18,8 +19,11 @@ function isStale() {
   return own > built || filesUnder(ROOMS).some((path) => changedMs(path) > built);
 }
 
+/* The command is a program of its own, in front of the doors. */
 function doors() {
-  return filesUnder(ROOMS).filter((path) => path.endsWith('.js') && path.split('/').length === 3);
+  return filesUnder(ROOMS).filter(
+    (path) => path.endsWith('.js') && path.split('/').length === 3 && path !== COMMAND,
+  );
 }
 
 /** What each door gives away, by file name. */
@@ -50,6 +54,38 @@ function listed(names, turn) {
   return names.map(turn).join(', ');
 }
 
+/**
+ * The command: what is asked for seldom stands in parts of its own, loaded when it is; all that the
+ * library has comes from its doors. So the library's users load nothing of the command.
+ */
+function bundleCommand(esbuild) {
+  const doorPaths = doors().map((path) => inRoot(path));
+  const { outputFiles } = esbuild.buildSync({
+    entryPoints: [inRoot(COMMAND)],
+    absWorkingDir: inRoot(),
+    outdir: inRoot('build/command'),
+    chunkNames: 'cli-[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    write: false,
+    external: doorPaths,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    minifyWhitespace: true,
+    lineLimit: 100,
+    logLevel: 'error',
+  });
+  for (const path of filesUnder('dist')) {
+    if (/^dist\/cli-[^/]*\.js$/.test(path)) rmSync(inRoot(path));
+  }
+  for (const { path, text } of outputFiles) {
+    const file = inRoot('dist', basename(path));
+    writeFileSync(file, text.replaceAll('"../src/', '"./'));
+    if (basename(path) === 'cli.js') chmodSync(file, 0o755);
+  }
+}
+
 export function bundle() {
   if (!isStale()) return;
   const esbuild = createRequire(import.meta.url)('esbuild');
@@ -76,6 +112,7 @@ export function bundle() {
     lineLimit: 100,
     logLevel: 'error',
   });
+  bundleCommand(esbuild);
   for (const [file, names] of given) {
     const pairs = names.map((name) => pair(basename(file, '.js'), name));
     const turn = ([unique, name]) => `${unique} as ${spelt(name)}`;

@@ -65,7 +65,7 @@ export function compileTypeScript() {
 /** Removes what was compiled from a source that is gone, lest it be run or published. */
 function removeOrphans(output, sources) {
   for (const path of filesUnder(output)) {
-    if (path.startsWith('dist/house.js')) continue;
+    if (path.startsWith('dist/house.js') || path.startsWith('dist/cli-')) continue;
     const source = path.replace(/\.(js|js\.map|d\.ts)$/, '.ts').replace(output, sources);
     if (source.endsWith('.ts') && changedMs(source) === Number.NEGATIVE_INFINITY) {
       rmSync(inRoot(path));

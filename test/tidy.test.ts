@@ -95,6 +95,8 @@ keeps('only platform and engine import builtins, nobody imports a package', {
     [{ 'src/file.ts': "import { open } from 'node:fs';" }, /node:fs is for platform and engine/],
     [{ 'src/file/open.ts': "import type { Stats } from 'node:fs';" }, /node:fs/],
     [{ 'src/journal.ts': "const { createHash } = await import('node:crypto');" }, /node:crypto/],
+    [{ 'src/cli/lock.ts': "import { open } from 'node:fs';" }, /node:fs/],
+    [{ 'src/file.ts': "import { parseArgs } from 'node:util';" }, /node:util/],
     [{ 'src/platform.ts': "import { open } from 'fs';" }, /fs is a package/],
     [{ 'src/platform.ts': "import x from 'graceful-fs';" }, /no dependencies/],
     [{ 'src/file.ts': "import { x } from '#holdfast/bytes.js';" }, /no dependencies/],
@@ -103,6 +105,7 @@ keeps('only platform and engine import builtins, nobody imports a package', {
     { 'src/platform/portable.ts': "import { open } from 'node:fs';" },
     { 'src/engine.ts': "import { performance } from 'node:perf_hooks';" },
     { 'src/replace.ts': "import { dirname } from 'node:path';" },
+    { 'src/cli/parse.ts': "import { parseArgs } from 'node:util';" },
     { 'test/file.test.ts': "import { open } from 'node:fs';" },
   ],
 });

@@ -39,9 +39,14 @@ export const worldly: ReadonlySet<string> = new Set(['platform', 'engine']);
 /** Builtins the other rooms may import: pure ones. */
 export const pureBuiltins: ReadonlySet<string> = new Set(['node:path']);
 
+/** Builtins that one room may import besides: the command speaks to a terminal and to programs. */
+export const builtinsOf: Readonly<Record<string, readonly string[]>> = {
+  cli: ['node:child_process', 'node:module', 'node:os', 'node:perf_hooks', 'node:util'],
+};
+
 /** What a room outside the worldly ones may take from `process`. */
 export const processMembers: Readonly<Record<string, readonly string[]>> = {
-  cli: ['argv', 'stdin', 'stdout', 'stderr', 'exitCode'],
+  cli: ['argv', 'env', 'exit', 'exitCode', 'hrtime', 'off', 'on', 'stderr', 'stdin', 'stdout'],
 };
 
 /** Doors whose shape an existing package dictates: a default export is part of that shape. */

@@ -1,7 +1,7 @@
 /** Rules about who may know whom: ranks, private folders, builtins, the clock and chance. */
 import { posix } from 'node:path';
 import ts from 'typescript';
-import { processMembers, pureBuiltins, ranks, worldly } from './house.js';
+import { builtinsOf, processMembers, pureBuiltins, ranks, worldly } from './house.js';
 import { type Finding, finding, isProduct, nodesOf, perFile, type Source } from './source.js';
 
 interface Import {
@@ -72,6 +72,7 @@ export const builtinsStayBelow = perFile(isProduct, (source) =>
       return [finding(source, one.node, `${one.from} is a package: src has no dependencies`)];
     }
     if (worldly.has(source.room as string)) return [];
+    if (builtinsOf[source.room as string]?.includes(one.from)) return [];
     return [finding(source, one.node, `${one.from} is for platform and engine only`)];
   }),
 );
