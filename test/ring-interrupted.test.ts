@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { EngineStats } from 'holdfast';
 import { ringState } from '#holdfast/engine.js';
+import { otherRings } from './ring/launchers.js';
 import { hasTool, outputOf } from './support/child.js';
 import { projectRoot, scratch } from './support/scratch.js';
 
@@ -18,7 +19,8 @@ interface Told {
 }
 
 const here = ringState();
-const skip = !here.isThere ? here.reason : hasTool('strace') ? false : 'strace is not installed';
+const noTrace = hasTool('strace') ? otherRings : 'strace is not installed';
+const skip = here.isThere ? noTrace : here.reason;
 
 async function work(directory: string, faults: readonly string[]): Promise<Told> {
   const injected = faults.flatMap((fault) => ['-e', `inject=io_uring_enter:${fault}`]);

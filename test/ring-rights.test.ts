@@ -5,7 +5,7 @@ import { chmodSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { EngineStats } from 'holdfast';
-import { refuserRefusal } from './ring/launchers.js';
+import { otherRings, refuserRefusal } from './ring/launchers.js';
 import { outputOf } from './support/child.js';
 import { compiledProgram } from './support/compile.js';
 import { mountFor } from './support/mounts.js';
@@ -90,7 +90,7 @@ test('a ring made before process.setuid() has no rights that the process has not
   deepEqual([ring.submissions, ring.refusals], [8, {}], 'all of it went through the ring');
 });
 
-test('a worker has a ring of its own', async (t) => {
+test('a worker has a ring of its own', { skip: otherRings }, async (t) => {
   const source = `
     import { Worker } from 'node:worker_threads';
     import { readdirSync, readlinkSync } from 'node:fs';

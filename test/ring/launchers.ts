@@ -9,6 +9,12 @@ import { projectRoot } from '../support/scratch.js';
 export const ringCalls = { setup: 425, enter: 426, register: 427 } as const;
 export type RingCall = keyof typeof ringCalls;
 
+/** Why calls of our rings cannot be told from those of others here, or false if they can. */
+export const otherRings: string | false =
+  Number(process.versions.node.split('.')[0]) < 22
+    ? false
+    : 'libuv has rings of its own from Node 22 on, and ends the process where they are refused';
+
 const NOBODY = 65534;
 const LOCKED_BYTES = 65536;
 
