@@ -12,7 +12,7 @@ import { ringState } from '#holdfast/engine.js';
 import { Code, Operation } from '#holdfast/platform.js';
 import { handed } from './contract/engines.js';
 import { engineFor } from './file/doors.js';
-import { refuserRefusal } from './ring/launchers.js';
+import { refuserRefusal, ringParts } from './ring/launchers.js';
 import { outputOf } from './support/child.js';
 import { compiledProgram } from './support/compile.js';
 import { projectRoot, scratch } from './support/scratch.js';
@@ -31,8 +31,7 @@ const skip = here.isThere ? (refuserRefusal() ?? false) : here.reason;
 test('a ring by itself: silence, a run cut in two, a child, registered places, time limits', {
   skip,
 }, () => {
-  const sources = ['ring_setup', 'descriptors', 'linux'].map((name) => `native/${name}.c`);
-  const parts = { headers: ['native'], sources, included: ['native/ring.c'] };
+  const parts = { headers: ['native'], sources: ringParts, included: ['native/ring.c'] };
   const program = compiledProgram('ring/alone', parts);
   const output = execFileSync(program, { encoding: 'utf8', timeout: 30_000 });
   deepEqual(output.trim().split('\n'), [

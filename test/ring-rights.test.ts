@@ -5,7 +5,7 @@ import { chmodSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { EngineStats } from 'holdfast';
-import { otherRings, refuserRefusal } from './ring/launchers.js';
+import { otherRings, refuserRefusal, ringParts } from './ring/launchers.js';
 import { outputOf } from './support/child.js';
 import { compiledProgram } from './support/compile.js';
 import { mountFor } from './support/mounts.js';
@@ -21,7 +21,7 @@ type RingStats = NonNullable<EngineStats['ring']>;
 test('the kernel refuses operations that the ring was not born for', (t) => {
   const refusal = refuserRefusal();
   if (refusal !== undefined) return t.skip(refusal);
-  const sources = ['ring', 'ring_setup', 'descriptors', 'linux'].map((name) => `native/${name}.c`);
+  const sources = ['native/ring.c', ...ringParts];
   const program = compiledProgram('ring/outside', { headers: ['native'], sources });
   const stdio = [openSync(join(projectRoot, 'package.json'), 'r'), 'pipe', 'inherit'] as const;
   const output = execFileSync(program, { stdio: [...stdio], encoding: 'utf8' });

@@ -15,6 +15,15 @@ export const otherRings: string | false =
     ? false
     : 'libuv has rings of its own from Node 22 on, and ends the process where they are refused';
 
+/** What a ring of native/ is made of, but for ring.c itself. */
+export const ringParts: readonly string[] = [
+  'ring_setup',
+  'descriptors',
+  'linux',
+  'maps',
+  'maps_guard',
+].map((name) => `native/${name}.c`);
+
 const NOBODY = 65534;
 const LOCKED_BYTES = 65536;
 
