@@ -140,6 +140,27 @@ inWorlds(['ring'], 'cancel() of a read that the kernel waits for', async (world)
   deepEqual(await all(queue), ['1: 9 ECANCELED, 0']);
 });
 
+/* The kernel does not look for what waits behind a link: it may be done all the same. */
+inWorlds(['ring'], 'cancel() of what waits behind a link in the kernel', async (world) => {
+  const queue = world.queue();
+  const { file, give } = fifo(world);
+  const target = await world.open('file');
+  queue.read(file, new Uint8Array(4), 0, 1, { link: true });
+  queue.write(target, patterned(10), 0, 2, { link: true });
+  queue.sync(target, 'data', 3);
+  queue.submit();
+  equal(queue.cancel(2), 1);
+  give(patterned(4));
+  const [first, second, third] = await all(queue);
+  equal(first, '1: 0, 4');
+  const isDone = second === '2: 0, 10';
+  deepEqual(
+    [second, third],
+    isDone ? ['2: 0, 10', '3: 0, 0'] : ['2: 9 ECANCELED, 0', '3: 9 ECANCELED, 0'],
+  );
+  equal(world.content('file').length, isDone ? 10 : 0);
+});
+
 inWorlds(
   ['ring'],
   'a time limit and a cancel reach the kernel while the loop is blocked',
