@@ -4,19 +4,21 @@
 // and takes 7 as two (`npm run bench -- import`). Every door, public or private, leads into the
 // one module, so there is one IoError and one set of engines whichever way one comes in.
 
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import { changedMs, filesUnder, inRoot } from './tools.mjs';
 
 const ROOMS = 'build/src';
+const ASSETS = 'assets/report';
 const HOUSE = 'dist/house.js';
 const COMMAND = `${ROOMS}/cli.js`;
 
 function isStale() {
   const built = changedMs(HOUSE);
   const own = changedMs('scripts/bundle.mjs');
-  return own > built || filesUnder(ROOMS).some((path) => changedMs(path) > built);
+  const inputs = [...filesUnder(ROOMS), ...filesUnder(ASSETS)];
+  return own > built || inputs.some((path) => changedMs(path) > built);
 }
 
 /* The command is a program of its own, in front of the doors. */
@@ -86,6 +88,24 @@ function bundleCommand(esbuild) {
   }
 }
 
+/** The page of `holdfast bench --html`: its script with uPlot, its styles, all in one file. */
+function bundleReport(esbuild) {
+  const assets = (name) => readFileSync(inRoot(ASSETS, name), 'utf8');
+  const minified = { absWorkingDir: inRoot(), bundle: true, minify: true, write: false };
+  const textOf = (entry) => {
+    const options = { ...minified, entryPoints: [entry], target: 'es2022', logLevel: 'error' };
+    return esbuild.buildSync(options).outputFiles[0].text.trim();
+  };
+  const licence = '/*! uPlot, MIT licence, (c) Leon Sorokin: github.com/leeoniya/uPlot */\n';
+  const script = textOf(`${ASSETS}/page.js`).replaceAll('</script', '<\\/script');
+  const styles = ['node_modules/uplot/dist/uPlot.min.css', `${ASSETS}/page.css`];
+  const style = styles.map(textOf).join('\n');
+  const page = assets('page.html')
+    .replace('/*STYLE*/', () => style)
+    .replace('/*SCRIPT*/', () => licence + script);
+  writeFileSync(inRoot('dist/report.html'), page);
+}
+
 export function bundle() {
   if (!isStale()) return;
   const esbuild = createRequire(import.meta.url)('esbuild');
@@ -113,6 +133,7 @@ export function bundle() {
     logLevel: 'error',
   });
   bundleCommand(esbuild);
+  bundleReport(esbuild);
   for (const [file, names] of given) {
     const pairs = names.map((name) => pair(basename(file, '.js'), name));
     const turn = ([unique, name]) => `${unique} as ${spelt(name)}`;

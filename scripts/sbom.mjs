@@ -27,6 +27,7 @@ export function writeBillOfMaterials() {
   );
   const inside = [
     component('node-api-headers', '1.9.0', 'headers of Node-API, compiled into the addon'),
+    component('uplot', packages['node_modules/uplot'].version, 'charts of the report of bench'),
   ];
   const subject = {
     type: 'library',

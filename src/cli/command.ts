@@ -28,6 +28,8 @@ export interface Option {
   /** What stands for its value in the help; none: it is a switch. */
   readonly value?: string;
   readonly choices?: readonly string[];
+  /** May be given more than once: `Options.all`. */
+  readonly isMany?: boolean;
   readonly about: string;
 }
 
@@ -45,6 +47,10 @@ export class Options {
 
   text(name: string): string | undefined {
     return this.#values[name] as string | undefined;
+  }
+
+  all(name: string): readonly string[] {
+    return (this.#values[name] as string[] | undefined) ?? [];
   }
 
   integer(name: string, { min, max }: { min: number; max: number }): number | undefined {

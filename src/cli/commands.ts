@@ -1,5 +1,6 @@
 /** The commands there are. */
 import { readFileSync } from '../index.js';
+import { bench } from './bench.js';
 import type { Command } from './command.js';
 import { completion } from './completion.js';
 import { copy } from './copy.js';
@@ -17,6 +18,7 @@ export function version(): string {
 export const commands: readonly Command[] = [
   probe,
   doctor,
+  bench(version),
   copy,
   replace,
   lock,

@@ -47,10 +47,11 @@ export function hintFor(word: string, names: readonly string[]): string {
 
 function configOf(options: readonly Option[]): NonNullable<ParseArgsConfig['options']> {
   return Object.fromEntries(
-    options.map(({ name, short, value }) => [
+    options.map(({ name, short, value, isMany = false }) => [
       name,
       {
         type: value === undefined ? ('boolean' as const) : ('string' as const),
+        multiple: isMany,
         ...(short === undefined ? {} : { short }),
       },
     ]),

@@ -41,7 +41,15 @@ export const pureBuiltins: ReadonlySet<string> = new Set(['node:path']);
 
 /** Builtins that one room may import besides: the command speaks to a terminal and to programs. */
 export const builtinsOf: Readonly<Record<string, readonly string[]>> = {
-  cli: ['node:child_process', 'node:module', 'node:os', 'node:perf_hooks', 'node:util'],
+  cli: [
+    'node:child_process',
+    /* Of the peers that bench measures. */
+    'node:fs/promises',
+    'node:module',
+    'node:os',
+    'node:perf_hooks',
+    'node:util',
+  ],
 };
 
 /** What a room outside the worldly ones may take from `process`. */

@@ -1,0 +1,120 @@
+/** What a run of bench comes to, as it is stored and compared. */
+import { type ProbeReport, readFile } from '../../index.js';
+import { UsageError } from '../command.js';
+
+export const FORMAT = 'holdfast-bench';
+export const FORMAT_VERSION = 1;
+
+/** Units: microseconds. */
+export interface Latency {
+  readonly min: number;
+  readonly mean: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
+  /** Percent and microseconds, rising. */
+  readonly percentiles: readonly (readonly [percent: number, us: number])[];
+}
+
+/** One stretch of time: what ended in it, and the longest that anything of it took. */
+export type Moment = readonly [ms: number, perSecond: number, longestUs: number, isStall: boolean];
+
+export interface JobResult {
+  readonly name: string;
+  /** Results of one group answer one question: beside each other, or by queue depth. */
+  readonly group: string;
+  /** Who did it: `holdfast`, or a peer with its version. */
+  readonly by: string;
+  readonly blockBytes: number;
+  readonly depth: number;
+  readonly direct: boolean;
+  /** Whether what was done survives a power cut once it has resolved; reads: undefined. */
+  readonly durable?: boolean;
+  readonly operations: number;
+  readonly perSecond: number;
+  readonly bytesPerSecond: number;
+  /** Of each round, operations a second. */
+  readonly rounds: readonly number[];
+  readonly latency: Latency;
+  readonly timeline: readonly Moment[];
+}
+
+export interface BenchResult {
+  readonly format: typeof FORMAT;
+  readonly version: number;
+  readonly takenAt: string;
+  readonly holdfast: string;
+  readonly path: string;
+  readonly settings: {
+    readonly sizeBytes: number;
+    readonly rounds: number;
+    readonly roundMs: number;
+    readonly warmUpMs: number;
+  };
+  readonly probe: ProbeReport;
+  readonly jobs: readonly JobResult[];
+  /** What was left out, and why. */
+  readonly notes: readonly string[];
+}
+
+/** Errors: `IoError` where it cannot be read, `UsageError` where it is not a result. */
+export async function resultIn(path: string): Promise<BenchResult> {
+  const text = Buffer.from(await readFile(path)).toString();
+  let value: Partial<BenchResult>;
+  try {
+    value = JSON.parse(text) as Partial<BenchResult>;
+  } catch {
+    throw new UsageError(`${path} is not JSON`);
+  }
+  if (value?.format !== FORMAT || !Array.isArray(value.jobs)) {
+    throw new UsageError(`${path} is no result of holdfast bench --output`);
+  }
+  if (value.version !== FORMAT_VERSION) {
+    const known = `this holdfast reads version ${FORMAT_VERSION}`;
+    throw new UsageError(`${path} is of version ${value.version}; ${known}`);
+  }
+  return value as BenchResult;
+}
+
+export interface Compared {
+  readonly name: string;
+  readonly before: JobResult;
+  readonly after: JobResult;
+  /** After by before: 1.1 is a tenth more operations a second. */
+  readonly rate: number;
+  /** After by before: 1.1 is a tenth longer. */
+  readonly p99: number;
+  /** Whether the rounds of one lie wholly beside those of the other. */
+  readonly isClear: boolean;
+}
+
+/** The jobs that both have, and the names of those that one has. */
+export function compared(
+  before: BenchResult,
+  after: BenchResult,
+): { readonly jobs: readonly Compared[]; readonly alone: readonly string[] } {
+  const old = new Map(before.jobs.map((job) => [job.name, job]));
+  const jobs: Compared[] = [];
+  const alone = new Set(old.keys());
+  for (const job of after.jobs) {
+    const other = old.get(job.name);
+    if (other === undefined) {
+      alone.add(job.name);
+      continue;
+    }
+    alone.delete(job.name);
+    const isAbove = Math.min(...job.rounds) > Math.max(...other.rounds);
+    const isBelow = Math.max(...job.rounds) < Math.min(...other.rounds);
+    jobs.push({
+      name: job.name,
+      before: other,
+      after: job,
+      rate: job.perSecond / other.perSecond,
+      p99: job.latency.p99 / other.latency.p99,
+      isClear: isAbove || isBelow,
+    });
+  }
+  return { jobs, alone: [...alone] };
+}
