@@ -118,6 +118,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ERR_ESCAPE: means('escape', Status.AccessDenied, 'the path leads out of the root'),
   ERR_BUFFER_CHANGED: means('invalid', Status.InvalidArgument, 'a view changed its length'),
   ERR_INVALID_JSON: means('corrupt', Status.Io, 'it is not valid JSON'),
+  ERR_JOURNAL_DAMAGED: means('corrupt', Status.Io, 'the journal is damaged'),
+  ERR_JOURNAL_FORMAT: means('unsupported', Status.NotApplicable, 'the format is not known'),
   ERR_LOCK_RELEASED: means('closed', Status.InvalidArgument, 'the lock was released'),
   ERR_SOURCE_CHANGED: means('busy', Status.NoResources, 'the source changed while it was read'),
   ERR_IMAGE_DAMAGED: means('corrupt', Status.Io, 'the image is damaged'),

@@ -147,6 +147,26 @@ export {
   type WriteLifetime,
 } from './file.js';
 export { type IovecSlot, IovecWriter, type IovecWriterOptions } from './iovec.js';
+export {
+  type FollowOptions,
+  type Histogram,
+  Journal,
+  type JournalCallOptions,
+  type JournalDamage,
+  JournalDamageError,
+  type JournalOptions,
+  type JournalRecord,
+  type JournalStats,
+  type JournalSync,
+  type Lsn,
+  type ReadOptions,
+  type RecoveryReport,
+  type TailKind,
+  type VerifyOptions,
+  type VerifyProgress,
+  type VerifyReport,
+  verifyJournal,
+} from './journal.js';
 export { FileLock, type LockFileOptions, lockFile, lockFileSync } from './lock.js';
 export {
   type MapAdviceName,

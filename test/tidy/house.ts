@@ -13,6 +13,7 @@ export const ranks: Readonly<Record<string, number>> = {
   platform: 3,
   aligned: 4,
   engine: 4,
+  frames: 4,
   file: 5,
   simulated: 5,
   mapped: 6,
@@ -81,7 +82,11 @@ export const vocabulary: readonly Word[] = [
   { not: /^partial(ly)?$/, use: 'short, or torn after a crash' },
   { not: /^cookies?$/, use: 'tag' },
   { not: /^(poison(s|ed)?|dead)$/, use: 'broken' },
-  { not: /^(entry|entries|messages?|blocks?)$/, use: 'record', rooms: ['journal', 'jsonl'] },
+  {
+    not: /^(entry|entries|messages?|blocks?)$/,
+    use: 'record',
+    rooms: ['frames', 'journal', 'jsonl'],
+  },
   { not: /^events?$/, use: 'completion', rooms: ['queue'] },
 ];
 
