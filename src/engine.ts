@@ -22,6 +22,7 @@ import {
   capabilitiesOf,
   chance,
   environment,
+  errnoOf,
   loadAddon,
   now,
   Operation,
@@ -326,11 +327,20 @@ export function start<T>(engine: Engine, steps: Steps<T>, outcome: Outcome<T>): 
   new Drive(engine, steps, outcome).settle();
 }
 
+const CANCELLED = errnoOf('ECANCELED');
+
+/* An operation that an abort ends, and what makes it be left alone. */
+interface Waiting {
+  readonly run: Operation;
+  readonly forget: () => void;
+}
+
 class Drive<T> implements Waiter {
   readonly #engine: Engine;
   readonly #steps: Steps<T>;
   readonly #outcome: Outcome<T>;
   #isAborted = false;
+  #waiting: Waiting | undefined;
 
   constructor(engine: Engine, steps: Steps<T>, outcome: Outcome<T>) {
     this.#engine = engine;
@@ -343,7 +353,7 @@ class Drive<T> implements Waiter {
       const step = this.#next();
       if (step.done !== true) {
         if (isPause(step.value)) this.#pause(step.value);
-        else this.#engine.submit(step.value, this);
+        else this.#submit(step.value);
         return;
       }
       this.#outcome.onEnd?.();
@@ -358,6 +368,23 @@ class Drive<T> implements Waiter {
   fail(error: unknown): void {
     this.#outcome.onEnd?.();
     this.#outcome.reject(error);
+  }
+
+  #submit(run: Operation): void {
+    this.#engine.submit(run, this);
+    const { signal } = this.#outcome;
+    if (!run.mayWait || !(signal instanceof AbortSignal)) return;
+    const forget = atAbort(signal, () => this.#engine.cancel?.(run));
+    this.#waiting = { run, forget };
+  }
+
+  /* Whether what was waited for was called off because of the signal. */
+  #isCalledOff(): boolean {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return false;
+    this.#waiting = undefined;
+    waiting.forget();
+    return waiting.run.result === CANCELLED && this.#outcome.signal?.aborted === true;
   }
 
   /* A signal ends a pause; what it means is looked at as between any two runs. */
@@ -380,8 +407,12 @@ class Drive<T> implements Waiter {
 
   /* What has happened is looked at before an abort is: it stops the next run, not the last. */
   #next(): IteratorResult<Operation, T> {
-    const step = this.#steps.next();
     const { signal } = this.#outcome;
+    if (this.#isCalledOff()) {
+      this.#isAborted = true;
+      return this.#steps.throw(interruption(signal?.reason));
+    }
+    const step = this.#steps.next();
     if (step.done === true || signal === undefined || !signal.aborted) return step;
     if (this.#isAborted || step.value.mustRun) return step;
     this.#isAborted = true;

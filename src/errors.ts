@@ -109,6 +109,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   ENOLCK: means('limit', Status.NoResources, 'the system has no more locks'),
   EDEADLK: means('busy', Status.NoResources, 'each would wait for the other'),
   EMLINK: means('limit', Status.NoResources, 'the file has too many links'),
+  EPIPE: means('closed', Status.Io, 'nobody reads the other end'),
   EBADF: means('closed', Status.InvalidArgument, 'the descriptor is not open for this'),
   ETIMEDOUT: means('timeout', Status.Timeout, 'the time is up'),
   ECANCELED: means('cancelled', Status.Cancelled, 'it was cancelled'),

@@ -50,6 +50,7 @@ import { readSteps } from './file/moves.js';
 import {
   type Access,
   closing,
+  hasNoPositions,
   modeOf,
   type OpenChoices,
   openSteps,
@@ -65,7 +66,16 @@ import type {
   SpaceReport,
   WriteLifetime,
 } from './file/space.js';
-import { SyncedFile, type SyncReport } from './file/synced.js';
+import type { FileReadStream, FileWriteStream } from './file/stream-node.js';
+import type {
+  ReadableOptions,
+  ReadStreamOptions,
+  StreamOptions,
+  WritableOptions,
+  WriteStreamOptions,
+} from './file/stream-options.js';
+import { StreamedFile } from './file/streamed.js';
+import type { SyncReport } from './file/synced.js';
 import {
   type Alignment,
   restSteps,
@@ -93,7 +103,9 @@ export type {
   CallOptions,
   Claim as LockClaim,
   FileExplanation,
+  FileReadStream,
   FileStat,
+  FileWriteStream,
   FromFdOptions,
   HintOptions,
   HintReport,
@@ -109,13 +121,18 @@ export type {
   OwnTurn,
   PathLike,
   Prepared,
+  ReadableOptions,
+  ReadStreamOptions,
   SeekOrigin,
   SpaceReport,
+  StreamOptions,
   SyncReport,
   Target,
   TryLockOptions,
   Ways as LockWays,
+  WritableOptions,
   WriteLifetime,
+  WriteStreamOptions,
 };
 export {
   AlignmentError,
@@ -151,7 +168,7 @@ export interface OpenOptions extends OpenChoices, CallOptions {
 }
 
 /** An open file. Made by `openFile`. */
-export class OpenFile extends SyncedFile {
+export class OpenFile extends StreamedFile {
   /**
    * Makes a file of a descriptor that is open already.
    *
@@ -174,7 +191,7 @@ export class OpenFile extends SyncedFile {
    * Lifetime: the views are the library's until the promise settles.
    * Errors: as `writeAt`. Only the first system call's worth is in one piece beside other writers.
    */
-  append(buffers: Buffers, options?: CallOptions): Promise<number> {
+  override append(buffers: Buffers, options?: CallOptions): Promise<number> {
     return this.later(options, (memory) => this.#append(buffers, memory), 'append');
   }
 
@@ -262,8 +279,11 @@ export function* fileSteps(
   const settings = { ...asked, flags: asked.flags | flags };
   const memory = memoryModeOf(options.memory, 'options.memory');
   const opened = yield* openSteps(engine, place, settings);
-  const { access } = settings;
-  return new OpenFile({ engine, access, path: place.path, isOwned: true, memory, ...opened });
+  const { access, pipes } = settings;
+  const { kind } = opened.stat;
+  const isPipe = pipes && hasNoPositions(opened.stat);
+  const pipe = isPipe ? { awaitsWriter: access === 'read' && kind === 'fifo' } : undefined;
+  return new OpenFile({ engine, access, path: place.path, isOwned: true, memory, pipe, ...opened });
 }
 
 /**

@@ -123,7 +123,9 @@ export {
   type AllocateOptions,
   type CallOptions,
   type FileExplanation,
+  type FileReadStream,
   type FileStat,
+  type FileWriteStream,
   type FromFdOptions,
   type HintOptions,
   type HintReport,
@@ -140,11 +142,16 @@ export {
   openFile,
   openFileSync,
   type PathLike,
+  type ReadableOptions,
+  type ReadStreamOptions,
   type SeekOrigin,
   type SpaceReport,
+  type StreamOptions,
   type SyncReport,
   type TryLockOptions,
+  type WritableOptions,
   type WriteLifetime,
+  type WriteStreamOptions,
 } from './file.js';
 export { type IovecSlot, IovecWriter, type IovecWriterOptions } from './iovec.js';
 export {

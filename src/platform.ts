@@ -100,6 +100,7 @@ export {
   volumeSizes,
 } from './platform/probing.js';
 export type { FileKind, FileStat } from './platform/stat.js';
+export { nodeStreams, type Readable, type Writable } from './platform/streams.js';
 export {
   atExit,
   chance,

@@ -23,6 +23,7 @@ import { Latch } from './latch.js';
 import { type Access, closing } from './open.js';
 import { type CallOptions, signalOf } from './options.js';
 import { quickTransfer } from './quick.js';
+import type { Pipe } from './sequential.js';
 import type { Alignment, Target } from './transfer.js';
 
 export type TransferCode = typeof Code.Read | typeof Code.Write;
@@ -62,6 +63,8 @@ export interface FileParts {
   readonly fallbacks: readonly { readonly what: string; readonly reason: string }[];
   /** What becomes of views where a call does not say. */
   readonly memory?: MemoryMode | undefined;
+  /** Set for what has no positions. */
+  readonly pipe?: Pipe | undefined;
 }
 
 /** What every open file has, whatever it can do. */
@@ -74,6 +77,8 @@ export abstract class FileCore implements Target {
   readonly directAlignment: Alignment | undefined;
   /** What becomes of views where a call does not say. */
   readonly memory: MemoryMode;
+  /** For streams: what is known of the other end; `undefined` for a file with positions. */
+  readonly pipe: Pipe | undefined;
   protected readonly mayRead: boolean;
   protected readonly mayWrite: boolean;
   /* Not with O_APPEND: pwrite(2) appends then, see its BUGS. */
@@ -98,6 +103,7 @@ export abstract class FileCore implements Target {
     this.access = access;
     this.path = path;
     this.directAlignment = parts.alignment;
+    this.pipe = parts.pipe;
     this.#fd = parts.fd;
     this.mayRead = access === 'read' || access === 'read-write';
     this.mayWrite = access !== 'read';
@@ -112,6 +118,11 @@ export abstract class FileCore implements Target {
   /** True as soon as a close was asked for. */
   get isClosed(): boolean {
     return this.#isClosing;
+  }
+
+  /** False for pipes and their like, which were asked for with `pipes`. */
+  get hasPositions(): boolean {
+    return this.pipe === undefined;
   }
 
   /** True when direct I/O is in force. */

@@ -1,9 +1,9 @@
 /** Files made of descriptors that somebody else opened. */
 import { type Engine, type MemoryMode, memoryModeOf, type Steps } from '../engine.js';
-import { invalidType, invalidValue, outOfRange } from '../errors.js';
+import { invalidType, invalidValue, outOfRange, trueOrFalse } from '../errors.js';
 import { Code, errnoOf, type FileStat, OpenFlag, Operation, refusal } from '../platform.js';
 import type { FileParts } from './core.js';
-import { type Access, alignmentOf, checkKind } from './open.js';
+import { type Access, alignmentOf, checkKind, hasNoPositions } from './open.js';
 
 export interface FromFdOptions {
   /** Whose the descriptor is from now on. */
@@ -14,6 +14,8 @@ export interface FromFdOptions {
   readonly engine?: Engine | undefined;
   /** What becomes of views where a call does not say. */
   readonly memory?: MemoryMode | undefined;
+  /** Also take what has no positions: a pipe, a socket, a terminal. Default false. */
+  readonly pipes?: boolean | undefined;
 }
 
 const DESCRIPTOR_MAX = 2 ** 31 - 1;
@@ -72,16 +74,19 @@ function* volumeSteps(engine: Engine, fd: number): Steps<FileParts['fallbacks']>
 /** Checks a descriptor and makes it a file's. Errors: as `OpenFile.fromFd`. */
 export function* fromFdSteps(engine: Engine, fd: number, options: FromFdOptions): Steps<FileParts> {
   checkOptions(fd, options);
+  const pipes = trueOrFalse(options.pipes, 'options.pipes');
   const { ownership, path } = options;
   const stat = new Operation(Code.Stat);
   yield* askSteps(stat, fd, path);
-  checkKind(stat.stat as FileStat, path);
+  checkKind(stat.stat as FileStat, path, pipes);
   const flags = yield* askSteps(new Operation(Code.GetStatusFlags), fd, path);
   const isDirect = flags >= 0 && (flags & OpenFlag.Direct) !== 0;
   const own = ownership === 'duplicate' ? yield* duplicateSteps(fd, path) : fd;
   const isOwned = ownership !== 'borrow';
   const alignment = isDirect ? alignmentOf(stat.stat as FileStat) : undefined;
   const fallbacks = yield* volumeSteps(engine, own);
-  const rest = { alignment, fallbacks, memory: options.memory, stat: stat.stat as FileStat };
+  const isPipe = pipes && hasNoPositions(stat.stat as FileStat);
+  const pipe = isPipe ? { awaitsWriter: false } : undefined;
+  const rest = { alignment, fallbacks, memory: options.memory, pipe, stat: stat.stat as FileStat };
   return { engine, fd: own, access: accessOf(flags), path, isOwned, ...rest };
 }

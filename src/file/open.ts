@@ -1,5 +1,5 @@
 /** Opening: options to flags, and the check that what was opened is a file with positions. */
-import type { Engine, Steps } from '../engine.js';
+import { type Engine, Pause, type Steps } from '../engine.js';
 import { IoError, invalidType, invalidValue, outOfRange, trueOrFalse } from '../errors.js';
 import {
   Code,
@@ -21,6 +21,7 @@ export interface OpenSettings {
   readonly flags: number;
   readonly mode: number;
   readonly direct: boolean | 'strict';
+  readonly pipes: boolean;
 }
 
 export interface OpenChoices {
@@ -39,6 +40,11 @@ export interface OpenChoices {
   readonly direct?: boolean | 'strict' | undefined;
   /** Every write returns when it is durable: its data, or its data and metadata. */
   readonly sync?: 'data' | 'full' | undefined;
+  /**
+   * Also take what has no positions, such as a FIFO or a terminal: for streams, `read` and `write`.
+   * Waits for somebody to read what is opened for writing. Default false.
+   */
+  readonly pipes?: boolean | undefined;
 }
 
 const ACCESS_FLAGS: Readonly<Record<Access, number>> = {
@@ -99,6 +105,7 @@ export function settingsOf(choices: OpenChoices): OpenSettings {
     access,
     mode,
     direct,
+    pipes: trueOrFalse(choices.pipes, 'options.pipes'),
     flags: ACCESS_FLAGS[access] | create | truncates | syncFlags(choices.sync),
   };
 }
@@ -162,6 +169,8 @@ function openingRun(
   return { open, stat, setFlags, volume };
 }
 
+const READER_POLL_MS = 25;
+
 const WRONG_KINDS: Readonly<Partial<Record<FileStat['kind'], string>>> = {
   directory: 'EISDIR',
   fifo: 'ESPIPE',
@@ -185,9 +194,15 @@ export function* openSteps(engine: Engine, place: Place, settings: OpenSettings)
       run = openingRun(engine, place, settings, 0);
       yield run.open;
     }
-    checkOpened(run, place.path);
+    while (settings.pipes && (yield* isUnread(run.open, place))) {
+      yield new Pause(READER_POLL_MS);
+      run = openingRun(engine, place, settings, OpenFlag.NonBlocking);
+      yield run.open;
+    }
+    checkOpened(run, place.path, settings.pipes);
     const opened = directOrNot(engine, run, settings, place.path);
     if (opened.alignment === undefined) yield* plainFlags(run, settings);
+    if (settings.pipes && hasNoPositions(opened.stat)) yield* unblockedFlags(run, settings);
     if (laterFlags(settings) !== 0) yield* cutSteps(run.open.result, place.path);
     isKept = true;
     return { ...opened, fallbacks: [...opened.fallbacks, ...volumeFallbacks(engine, run)] };
@@ -219,17 +234,39 @@ function* plainFlags(run: OpeningRun, settings: OpenSettings): Steps<void> {
   if (settings.direct !== false) yield setFlags;
 }
 
-function checkOpened(run: OpeningRun, path: string): void {
+/* A FIFO that nobody reads answers ENXIO (fifo(7)); so does what is not to be opened at all. */
+function* isUnread(open: Operation, place: Place): Steps<boolean> {
+  if (open.result !== errnoOf('ENXIO')) return false;
+  const stat = new Operation(Code.Stat);
+  stat.place = place;
+  yield stat;
+  return stat.result >= 0 && stat.stat?.kind === 'fifo';
+}
+
+/* No thread is to wait for the other end: it is asked for again and again. */
+function* unblockedFlags(run: OpeningRun, settings: OpenSettings): Steps<void> {
+  const setFlags = new Operation(Code.SetStatusFlags);
+  setFlags.fd = run.open.result;
+  setFlags.flags = (settings.flags & OpenFlag.Append) | OpenFlag.NonBlocking;
+  yield setFlags;
+}
+
+/** Whether bytes of it come and go in order, and have no place. */
+export function hasNoPositions({ kind }: FileStat): boolean {
+  return kind === 'fifo' || kind === 'socket' || kind === 'character-device';
+}
+
+function checkOpened(run: OpeningRun, path: string, takesPipes: boolean): void {
   const context = { action: 'open the file', syscall: 'open', path, step: 'open' };
   if (run.open.result < 0) throw refusal(run.open.result, context);
   if (run.stat.result < 0) throw refusal(run.stat.result, { ...context, syscall: 'fstat' });
-  checkKind(run.stat.stat as FileStat, path);
+  checkKind(run.stat.stat as FileStat, path, takesPipes);
 }
 
-/** Refuses what has no positions. Errors: `IoError` of kind `wrong-type`. */
-export function checkKind(stat: FileStat, path: string | undefined): void {
+/** Refuses what has no positions, unless it is wanted. Errors: `IoError` of kind `wrong-type`. */
+export function checkKind(stat: FileStat, path: string | undefined, takesPipes: boolean): void {
   const code = WRONG_KINDS[stat.kind];
-  if (code === undefined) return;
+  if (code === undefined || (takesPipes && hasNoPositions(stat))) return;
   throw refusal(errnoOf(code), { action: 'open the file', syscall: 'open', path, step: 'open' });
 }
 

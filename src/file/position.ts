@@ -7,6 +7,7 @@ import { sizeSteps } from './call.js';
 import { heldSequence } from './memory.js';
 import { readSteps, writeSteps } from './moves.js';
 import type { CallOptions } from './options.js';
+import { readOnSteps, writeOnSteps } from './sequential.js';
 import { SpaceFile } from './space.js';
 
 /** From where a seek counts. */
@@ -75,12 +76,14 @@ export abstract class PositionedFile extends SpaceFile {
   #read(buffers: Buffers, memory: MemoryMode = 'reference'): Steps<number> {
     const sequence = heldSequence(buffers, memory);
     this.check(this.mayRead, 'read');
+    if (this.pipe !== undefined) return readOnSteps(this, sequence, true);
     return this.#moving((moved) => readSteps(this, sequence, this.#position, moved));
   }
 
   #write(buffers: Buffers, memory: MemoryMode = 'reference'): Steps<number> {
     const sequence = heldSequence(buffers, memory);
     this.check(this.mayWrite, 'write');
+    if (this.pipe !== undefined) return writeOnSteps(this, sequence);
     if (this.access === 'append') return this.#appending(sequence);
     return this.#moving((moved) => writeSteps(this, sequence, this.#position, moved));
   }

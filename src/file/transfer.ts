@@ -4,8 +4,16 @@ import { alignedBuffer } from '../aligned.js';
 import { type Sequence, Staging, Window, type WindowOptions } from '../buffers.js';
 import type { Counters, Engine, Steps } from '../engine.js';
 import { IoError, interruptedAt } from '../errors.js';
-import { AT_ONCE_BYTES_MAX, Code, markUntransferable, Operation, refusal } from '../platform.js';
+import {
+  AT_ONCE_BYTES_MAX,
+  Code,
+  errnoOf,
+  markUntransferable,
+  Operation,
+  refusal,
+} from '../platform.js';
 import type { Latch } from './latch.js';
+import { Polling } from './polling.js';
 
 /** Bytes of which memory, offset and length have to be multiples for direct I/O. */
 export interface Alignment {
@@ -33,6 +41,8 @@ export interface TransferOptions {
   readonly isWhole: boolean;
 }
 
+const MUST_WAIT = errnoOf('EAGAIN');
+
 /* Direct I/O takes these blocks too. Nobody else sees them, and they are marked all the same. */
 const staging: Staging = new Staging((bytes) => {
   const block = alignedBuffer(bytes);
@@ -54,6 +64,8 @@ export class Transfer {
   readonly #options: TransferOptions;
   readonly #mayTryNow: boolean;
   #isEnded = false;
+  /** True when the other end of a pipe had to be waited for. */
+  hasWaited = false;
 
   constructor(target: Target, sequence: Sequence, options: TransferOptions) {
     /* Small views copied together would lie where direct I/O does not take them from. */
@@ -110,6 +122,11 @@ export class Transfer {
     const { counters } = this.#target;
     counters.countTransfer(operation.code, vectored, operation.length, operation.result);
     this.resume(operation.result);
+  }
+
+  /** Whether the call found nothing to do yet: a pipe is empty, or full, and does not block. */
+  get mustWait(): boolean {
+    return this.operation.result === MUST_WAIT && this.#options.offset < 0;
   }
 
   /** Goes on as if it had made its first call, which answered `result`. */
@@ -198,10 +215,18 @@ export class Transfer {
 
 /** Drives a transfer to its end and answers the bytes moved. */
 export function* transferSteps(transfer: Transfer): Steps<number> {
+  let polling: Polling | undefined;
   try {
     for (let call = transfer.next(); call !== undefined; call = transfer.next()) {
       yield call;
+      if (transfer.mustWait) {
+        transfer.hasWaited = true;
+        polling ??= new Polling();
+        yield polling.pause();
+        continue;
+      }
       transfer.take();
+      polling = undefined;
     }
     return transfer.bytesDone;
   } catch (error) {

@@ -151,6 +151,8 @@ export class Operation {
   triesNow = false;
   /** On a Read or Write: of a file for direct I/O, so that nobody copies what it moves. */
   isDirect = false;
+  /** Waits for somebody else, as on a pipe: an abort asks the engine to end it. */
+  mayWait = false;
   /** Cleans up: an abort does not keep it from running. */
   mustRun = false;
   /** >= 0 or -errno; below 0 until it has been performed. */

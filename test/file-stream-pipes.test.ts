@@ -1,0 +1,208 @@
+/** Files without positions: FIFOs, pipes, devices, as streams and by read and write. */
+import { deepEqual, equal, ok } from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AbortError, OpenFile } from 'holdfast';
+import { cutEvery, patterned } from './file/bytes.js';
+import { type Doors, onAllDoors, onBothEngines } from './file/doors.js';
+import { refusalOf, refusedAs } from './file/told.js';
+import { bytesOf, closed, writeAll } from './stream/streams.js';
+import { scratch } from './support/scratch.js';
+
+const LENGTH = 400_003;
+
+function fifo(doors: Doors): string {
+  const path = join(scratch(doors.t), 'fifo');
+  execFileSync('mkfifo', [path]);
+  return path;
+}
+
+onBothEngines('streams pass every byte through a FIFO, whoever comes first', async (_, doors) => {
+  const bytes = patterned(LENGTH);
+  for (const first of ['reader', 'writer']) {
+    const path = fifo(doors);
+    const openReader = () => doors.open(path, { pipes: true });
+    const openWriter = () => doors.open(path, { access: 'write', pipes: true });
+    let reader = first === 'reader' ? openReader() : undefined;
+    await reader;
+    const writer = openWriter();
+    await sleep(30);
+    reader ??= openReader();
+    const reading = bytesOf((await reader).createReadStream());
+    await sleep(30);
+    const stream = (await writer).createWriteStream();
+    equal((await writer).hasPositions, false);
+    await Promise.all([writeAll(stream, cutEvery(bytes, 10_000)), closed(stream)]);
+    ok((await reading).equals(bytes), first);
+    equal(stream.bytesWritten, LENGTH);
+  }
+});
+
+onBothEngines('Web streams pass every byte through a FIFO', async (_, doors) => {
+  const bytes = patterned(LENGTH);
+  const path = fifo(doors);
+  const from = join(scratch(doors.t), 'file');
+  writeFileSync(from, bytes);
+  const reading = doors.open(path, { pipes: true }).then((file) => bytesOf(file.readable()));
+  const writer = await doors.open(path, { access: 'write', pipes: true });
+  await (await doors.open(from)).readable().pipeTo(writer.writable());
+  ok((await reading).equals(bytes));
+});
+
+onBothEngines('a stream of a pipe gives what there is, at once', async (_, doors) => {
+  const path = fifo(doors);
+  const file = await doors.open(path, { pipes: true });
+  const stream = file.createReadStream({ end: 8 });
+  const writing = openSync(path, 'w');
+  doors.t.after(() => closeSync(writing));
+  const views: string[] = [];
+  for (const text of ['one', 'three', 'four']) {
+    writeFileSync(writing, text);
+    const [view] = await once(stream, 'data');
+    views.push(String(view));
+  }
+  deepEqual(views, ['one', 'three', 'f'], 'and no more than it may');
+  deepEqual(await closed(stream), []);
+  equal(file.isClosed, true);
+});
+
+onBothEngines(
+  'a read stream that waits for a writer can be destroyed and aborted',
+  async (_, doors) => {
+    for (const ends of ['destroy', 'abort', 'cancel']) {
+      for (const hasWriter of [false, true]) {
+        const path = fifo(doors);
+        const file = await doors.open(path, { pipes: true });
+        const writing = hasWriter ? openSync(path, 'w') : undefined;
+        const aborter = new AbortController();
+        if (ends === 'cancel') {
+          const reader = file.readable().getReader();
+          const read = reader.read();
+          await sleep(10);
+          await reader.cancel();
+          equal((await read).done, true);
+        } else {
+          const stream = file.createReadStream({ signal: aborter.signal });
+          const errors = closed(stream);
+          stream.resume();
+          await sleep(10);
+          if (ends === 'abort') aborter.abort();
+          else stream.destroy();
+          const [error] = await errors;
+          equal(error instanceof AbortError, ends === 'abort');
+        }
+        equal(file.fd, -1);
+        if (writing !== undefined) closeSync(writing);
+      }
+    }
+  },
+);
+
+onBothEngines('a write stream that waits for a reader can be destroyed', async (_, doors) => {
+  const path = fifo(doors);
+  const reading = openSync(path, 'r+');
+  doors.t.after(() => closeSync(reading));
+  const file = await doors.open(path, { access: 'write', pipes: true });
+  const stream = file.createWriteStream();
+  const errors = closed(stream);
+  stream.write(patterned(1_000_000));
+  await sleep(10);
+  stream.destroy();
+  deepEqual(await errors, []);
+  equal(file.fd, -1);
+  ok(stream.bytesWritten >= 65_536, 'what the pipe had room for is told');
+});
+
+onBothEngines(
+  'the open of a FIFO that nobody reads waits, and can be given up',
+  async (_, doors) => {
+    const path = fifo(doors);
+    const { openFile } = await import('holdfast');
+    const options = { access: 'write', pipes: true, engine: doors.engine } as const;
+    const aborter = new AbortController();
+    const opening = openFile(path, { ...options, signal: aborter.signal });
+    setTimeout(() => aborter.abort(), 20);
+    equal((await opening.catch((error) => error)).name, 'AbortError');
+    const late = await refusalOf(() => openFile(path, { ...options, timeoutMs: 30 }));
+    equal(late.kind, 'timeout');
+  },
+);
+
+onBothEngines('a writer whose reader has gone is told EPIPE, once', async (_, doors) => {
+  const path = fifo(doors);
+  const reading = openSync(path, 'r+');
+  const file = await doors.open(path, { access: 'write', pipes: true });
+  const stream = file.createWriteStream();
+  const errors = closed(stream);
+  closeSync(reading);
+  stream.write('x');
+  deepEqual(
+    (await errors).map((error) => (error as { code: string }).code),
+    ['EPIPE'],
+  );
+});
+
+onAllDoors('read() and write() go on where the pipe is', async (_, doors) => {
+  const path = fifo(doors);
+  const both = openSync(path, 'r+');
+  const reader = await doors.open(path, { pipes: true });
+  const writer = await doors.open(path, { access: 'append', pipes: true });
+  const isSync = doors.face === 'sync';
+  const write = async (text: string) =>
+    isSync ? writer.writeSync(Buffer.from(text)) : writer.write(Buffer.from(text));
+  const memory = new Uint8Array(6);
+  const read = async () => (isSync ? reader.readSync(memory) : reader.read(memory));
+  equal(await write('abc'), 3);
+  equal(await write('defghi'), 6);
+  equal(await read(), 6);
+  equal(String(Buffer.from(memory)), 'abcdef');
+  closeSync(both);
+  await doors.close(writer);
+  equal(await read(), 3, 'less at the end alone');
+  equal(String(Buffer.from(memory.subarray(0, 3))), 'ghi');
+  equal(await read(), 0);
+});
+
+onAllDoors('what is asked at an offset of a pipe is refused', async (_, doors) => {
+  const path = fifo(doors);
+  const both = openSync(path, 'r+');
+  doors.t.after(() => closeSync(both));
+  const file = await doors.open(path, { pipes: true });
+  equal(await refusedAs(() => doors.readAt(file, new Uint8Array(3), 0)), 'ESPIPE wrong-type');
+  const told = await file.stat();
+  equal(told.kind, 'fifo');
+  let caught: unknown;
+  try {
+    file.createReadStream({ start: 3 });
+  } catch (error) {
+    caught = error;
+  }
+  ok(/"options.start".*without positions.*got 3/.test(String(caught)), String(caught));
+  equal(await refusedAs(() => doors.open(path)), 'ESPIPE wrong-type', 'unless it is asked for');
+});
+
+onBothEngines("streams of a child's pipes, borrowed", async (_, doors) => {
+  const bytes = patterned(300_000);
+  const path = join(scratch(doors.t), 'file');
+  writeFileSync(path, bytes);
+  const input = openSync(path, 'r');
+  doors.t.after(() => closeSync(input));
+  const child = spawn('cat', [], { stdio: [input, 'pipe', 'inherit'] });
+  const { fd } = (child.stdout as unknown as { _handle: { fd: number } })._handle;
+  const file = OpenFile.fromFd(fd, { ownership: 'duplicate', pipes: true, engine: doors.engine });
+  equal(file.hasPositions, false);
+  ok((await bytesOf(file.createReadStream())).equals(bytes));
+  child.stdout?.destroy();
+});
+
+onBothEngines('a device is a stream without an end', async (_, doors) => {
+  const zeros = await doors.open('/dev/zero', { pipes: true });
+  const file = await doors.create(join(scratch(doors.t), 'file'));
+  await pipeline(zeros.createReadStream({ end: 199_999 }), file.createWriteStream());
+  const { readFileSync } = await import('node:fs');
+  ok(readFileSync(file.path as string).equals(new Uint8Array(200_000)));
+});
