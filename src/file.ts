@@ -242,12 +242,12 @@ export class OpenFile extends StreamedFile {
 
   #append(buffers: Buffers, memory: MemoryMode = 'reference'): Steps<number> {
     const sequence = heldSequence(buffers, memory);
-    this.check(this.mayWrite, 'append');
+    this.check(this.mayWrite && this.hasPositions, 'append');
     return appendSteps(this, sequence);
   }
 
   #readAll(): Steps<Uint8Array> {
-    this.check(this.mayRead, 'read');
+    this.checkPlaced(Code.Read);
     return readAllSteps(this);
   }
 

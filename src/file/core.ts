@@ -16,7 +16,14 @@ import {
   Turns,
 } from '../engine.js';
 import { IoError } from '../errors.js';
-import { AT_ONCE_BYTES_MAX, Code, codeName, type FileStat, refusal } from '../platform.js';
+import {
+  AT_ONCE_BYTES_MAX,
+  Code,
+  codeName,
+  errnoOf,
+  type FileStat,
+  refusal,
+} from '../platform.js';
 import { checkAligned, isAlignedView } from './direct.js';
 import { explained, type FileExplanation } from './explain.js';
 import { Latch } from './latch.js';
@@ -35,6 +42,11 @@ const ACTIONS: Readonly<Record<Turn, string>> = {
   append: 'append',
   position: 'use the position',
   sync: 'sync the file',
+};
+
+const ACTIONS_PLACED: Readonly<Record<TransferCode, string>> = {
+  [Code.Read]: 'read',
+  [Code.Write]: 'write at a position',
 };
 
 /** A call that was checked and has not begun. */
@@ -289,7 +301,7 @@ export abstract class FileCore implements Target {
   takes(code: TransferCode, view: Uint8Array, at: number | bigint): boolean {
     const offset = byteCount(at, 'offset');
     checkRange(offset, view.length, 'offset');
-    this.check(this.allows(code), code === Code.Read ? 'read' : 'write at a position');
+    this.checkPlaced(code);
     const alignment = this.directAlignment;
     if (alignment === undefined) return true;
     if (code === Code.Write) return false;
@@ -336,7 +348,7 @@ export abstract class FileCore implements Target {
     const { length } = buffers;
     if (length === 0 || !(at >= 0 && Number.isSafeInteger(at + length))) return false;
     if (this.#isClosing || this.#isPreparing || this.latch.cause !== undefined) return false;
-    if (this.memory !== 'reference' || !this.allows(code)) return false;
+    if (this.memory !== 'reference' || !this.allows(code) || this.pipe !== undefined) return false;
     const alignment = this.directAlignment;
     if (alignment === undefined) return true;
     /* A direct write may have a tail, or stand beside one that has. */
@@ -394,6 +406,12 @@ export abstract class FileCore implements Target {
   /** Whether the file may be read, or written at a position. */
   allows(code: TransferCode): boolean {
     return code === Code.Read ? this.mayRead : this.mayWriteAt;
+  }
+
+  /** Errors: `IoError` when the file may not be read, or written at a position, or has none. */
+  protected checkPlaced(code: TransferCode, action: string = ACTIONS_PLACED[code]): void {
+    if (this.pipe !== undefined) throw refusal(errnoOf('ESPIPE'), { action, path: this.path });
+    this.check(this.allows(code), action);
   }
 
   protected check(isAllowed: boolean, action: string): void {

@@ -105,7 +105,7 @@ export abstract class PlacedFile extends PositionedFile {
     const offset = byteCount(at, 'offset');
     const sequence = heldSequence(buffers, memory);
     checkRange(offset, sequence.byteLength, 'offset');
-    this.check(this.allows(code), code === Code.Read ? 'read' : 'write at a position');
+    this.checkPlaced(code);
     if (isWhole) {
       const steps = code === Code.Read ? readSteps : writeSteps;
       return steps(this, sequence, offset);
