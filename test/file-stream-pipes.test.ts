@@ -121,7 +121,7 @@ onBothEngines(
   'the open of a FIFO that nobody reads waits, and can be given up',
   async (_, doors) => {
     const path = fifo(doors);
-      const options = { access: 'write', pipes: true, engine: doors.engine } as const;
+    const options = { access: 'write', pipes: true, engine: doors.engine } as const;
     const aborter = new AbortController();
     const opening = openFile(path, { ...options, signal: aborter.signal });
     setTimeout(() => aborter.abort(), 20);

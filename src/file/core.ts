@@ -16,14 +16,7 @@ import {
   Turns,
 } from '../engine.js';
 import { IoError } from '../errors.js';
-import {
-  AT_ONCE_BYTES_MAX,
-  Code,
-  codeName,
-  errnoOf,
-  type FileStat,
-  refusal,
-} from '../platform.js';
+import { AT_ONCE_BYTES_MAX, Code, codeName, errnoOf, type FileStat, refusal } from '../platform.js';
 import { checkAligned, isAlignedView } from './direct.js';
 import { explained, type FileExplanation } from './explain.js';
 import { Latch } from './latch.js';
