@@ -22,7 +22,6 @@ export { Emitter, type Sink } from './struct/emitter.js';
 export { encodeSteps, type Starts, type Wait } from './struct/encoding.js';
 export {
   type AnyType,
-  damaged,
   type InputOf,
   type Lazy,
   type OutputOf,
@@ -55,7 +54,7 @@ export {
   u32,
   u64,
 } from './struct/scalars.js';
-export { type Guard, type Region, Space } from './struct/space.js';
+export { damaged, type Guard, type Region, Space } from './struct/space.js';
 export { bytes, text } from './struct/spans.js';
 
 /** A struct as it is described in an image, or declared by `struct`. */
@@ -124,9 +123,10 @@ export function seenAs(
   description: string,
   schema: AnySchema,
   offset: number,
+  path?: string,
 ): { readonly image: Described; readonly seen: Described | Difference } {
   if (description === schema.description) return { image: schema, seen: schema };
-  const image = readDescription(description, offset);
+  const image = readDescription(description, offset, path);
   return { image, seen: adapt(image, schema) };
 }
 

@@ -5,8 +5,6 @@ import type { Block, Emitter } from './emitter.js';
 import {
   type AnyType,
   Composite,
-  checkDepth,
-  damaged,
   type InputOf,
   type Layout,
   type Lazy,
@@ -17,7 +15,7 @@ import {
   within,
 } from './kind.js';
 import { type Fields, orderedNames } from './records.js';
-import type { Region } from './space.js';
+import { checkDepth, damagedAt, type Region } from './space.js';
 
 const NAMES_MAX = 65536;
 
@@ -82,7 +80,7 @@ export class EnumerationType<N extends string> extends Composite<N, N> {
 
   get(region: Region, at: number): string {
     const name = this.#names[tagAt(region, at, this.size)];
-    if (name === undefined) throw damaged('a name has a number beyond its kind', region.base + at);
+    if (name === undefined) throw damagedAt(region, at, 'a name has a number beyond its kind');
     return name;
   }
 
@@ -169,7 +167,7 @@ export class UnionType<In, Out> extends Composite<In, Out, UnionLayout> {
     const place = at + this.layout.tagAt;
     const found = this.#alternatives[tagAt(region, place, tagSizeOf(this.#alternatives.length))];
     if (found !== undefined) return found;
-    throw damaged('a value is of a kind beyond its union', region.base + place);
+    throw damagedAt(region, place, 'a value is of a kind beyond its union');
   }
 
   get(region: Region, at: number): unknown {
@@ -178,7 +176,7 @@ export class UnionType<In, Out> extends Composite<In, Out, UnionLayout> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region.base + at);
+    checkDepth(depth, region, at);
     const { kind, part } = this.#alternativeAt(region, at);
     return { kind, value: part.type.copy(region, at, depth + 1) };
   }

@@ -3,11 +3,12 @@
  * field, and read with an older or a newer one.
  */
 import { EnumerationType, UnionType } from './choices.js';
-import { type AnyType, damaged, type Lazy, resolved, type Shape } from './kind.js';
+import type { AnyType, Shape } from './kind.js';
 import { ArrayType, ListType } from './lists.js';
 import { MapType } from './maps.js';
 import { AbsentType, type Field, OptionalType, RefType, StructType } from './records.js';
 import { scalars } from './scalars.js';
+import { damaged } from './space.js';
 import { spans } from './spans.js';
 
 const TYPES_MAX = 65536;
@@ -131,7 +132,11 @@ function typeOf(table: Table, shape: unknown): AnyType {
  *
  * Errors: `IoError` of kind `corrupt` for a description that is none.
  */
-export function readDescription(description: string, offset: number): StructType<never, unknown> {
+export function readDescription(
+  description: string,
+  offset: number,
+  path?: string,
+): StructType<never, unknown> {
   try {
     const shapes = JSON.parse(description) as readonly unknown[];
     if (!Array.isArray(shapes) || shapes.length > TYPES_MAX) throw new TypeError('no table');
@@ -143,7 +148,7 @@ export function readDescription(description: string, offset: number): StructType
     if (root instanceof StructType) return root;
     throw new TypeError('the root is no struct');
   } catch (error) {
-    throw damaged(`the description of its layout is none: ${(error as Error).message}`, offset);
+    throw damaged(`its layout is not described: ${(error as Error).message}`, offset, path);
   }
 }
 
@@ -250,7 +255,3 @@ export function adapt(
     throw error;
   }
 }
-
-/** For the builders of a schema's parts, in one place. */
-export type { Lazy };
-export { resolved };

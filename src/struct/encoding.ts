@@ -5,8 +5,15 @@ import { ListBuilder, ListType } from './lists.js';
 import type { Field, StructType } from './records.js';
 import { Scalar } from './scalars.js';
 
-/* So much is held before it is asked to be written. */
-const RIPE_BYTES = 4194304;
+/* So much is held before it is asked to be written: little beside what was. */
+const RIPE_BYTES_MIN = 2097152;
+const RIPE_BYTES_MAX = 8388608;
+const RIPE_SHARE = 16;
+
+function isRipe({ heldBytes, offset }: Emitter): boolean {
+  if (heldBytes < RIPE_BYTES_MIN) return false;
+  return heldBytes >= Math.min(offset / RIPE_SHARE, RIPE_BYTES_MAX);
+}
 
 /**
  * What encoding waits for: `undefined` when what is held should be written, and taken back, before
@@ -37,7 +44,7 @@ export function* encodeSteps(
     for (const field of fields) {
       starts.push(startOf(emitter));
       yield* fieldSteps(field, (value as Record<string, unknown>)[field.name], emitter, block);
-      if (emitter.heldBytes >= RIPE_BYTES) yield undefined;
+      if (isRipe(emitter)) yield undefined;
     }
     starts.push(startOf(emitter));
     const place = emitter.copy(block.bytes.subarray(0, root.size), root.alignment);
@@ -93,7 +100,7 @@ function* elementSteps(
   if (Symbol.iterator in values) {
     for (const value of values) {
       builder.add(value);
-      if (emitter.heldBytes >= RIPE_BYTES) yield undefined;
+      if (isRipe(emitter)) yield undefined;
     }
     return;
   }
@@ -104,7 +111,7 @@ function* elementSteps(
       const next = (yield iterator.next()) as IteratorResult<unknown>;
       if (next.done === true) break;
       builder.add(next.value);
-      if (emitter.heldBytes >= RIPE_BYTES) yield undefined;
+      if (isRipe(emitter)) yield undefined;
     }
     isDone = true;
   } finally {

@@ -1,6 +1,6 @@
 /** What every type of a schema can do: lay itself out, put a value, get a view. */
 import { byteCount } from '../bytes.js';
-import { IoError, invalidType, invalidValue, outOfRange } from '../errors.js';
+import { invalidType, invalidValue, outOfRange } from '../errors.js';
 import type { Block, Emitter } from './emitter.js';
 import type { Region } from './space.js';
 
@@ -198,13 +198,4 @@ export class Misfit extends Error {
 /** What goes wrong inside a field or an element is told with its name. */
 export function within(error: unknown, step: string | number): unknown {
   return error instanceof Misfit ? error.within(step) : error;
-}
-
-/** What stands in the image cannot be: bytes were changed, or were never an image. */
-export function damaged(words: string, offset: number): IoError {
-  return new IoError({ action: 'read the image', code: 'ERR_IMAGE_DAMAGED', words, offset });
-}
-
-export function checkDepth(depth: number, offset: number): void {
-  if (depth > DEPTH_MAX) throw damaged(`values nest deeper than ${DEPTH_MAX}`, offset);
 }

@@ -6,7 +6,6 @@ import {
   type AnyType,
   AT,
   Composite,
-  checkDepth,
   type InputOf,
   type Layout,
   type Lazy,
@@ -20,8 +19,8 @@ import {
   within,
 } from './kind.js';
 import { type Row, Scalar } from './scalars.js';
-import { countAt, type Found, putCount, type Region, type Span } from './space.js';
-import { putSpan } from './spans.js';
+import { checkDepth, countAt, type Found, putCount, type Region, type Span } from './space.js';
+import { empty, putSpan } from './spans.js';
 
 /* Elements with something elsewhere lie in segments, so that a list of any length needs no more
  * memory than one of them while it is written: docs/image-format.md. */
@@ -291,7 +290,7 @@ export class ListType<In, Out> extends Composite<In, Out> {
     const count = countAt(region, at + 8);
     const { size, alignment } = element;
     if (element instanceof Scalar) {
-      if (count === 0) return element.emptyRow();
+      if (count === 0) return empty(region, element.emptyRow());
       const span: Span = { offset: countAt(region, at), count, size, alignment };
       const found = region.space.find(region, at, span);
       return element.rowAt(found.region, found.at, count);
@@ -302,7 +301,7 @@ export class ListType<In, Out> extends Composite<In, Out> {
   view(region: Region, at: number, count: number): ListView<unknown> {
     const { element } = this;
     const { size, alignment } = element;
-    if (count === 0) return new ListView(element, { region, at }, 0, false);
+    if (count === 0) return empty(region, new ListView(element, { region, at }, 0, false));
     const offset = countAt(region, at);
     const segmentCount = segmentCountOf(size);
     const isInPieces = !element.isFlat && count > segmentCount;
@@ -316,7 +315,7 @@ export class ListType<In, Out> extends Composite<In, Out> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region.base + at);
+    checkDepth(depth, region, at);
     const seen = this.get(region, at);
     return seen instanceof ListView ? seen.copied(depth + 1) : (seen as Row).slice();
   }
@@ -411,7 +410,7 @@ export class ArrayType<In, Out> extends Composite<In, Out> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region.base + at);
+    checkDepth(depth, region, at);
     const seen = this.get(region, at);
     return seen instanceof ListView ? seen.copied(depth + 1) : (seen as Row).slice();
   }

@@ -4,7 +4,6 @@ import type { Block, Emitter } from './emitter.js';
 import {
   type AnyType,
   Composite,
-  checkDepth,
   type InputOf,
   type Layout,
   type Lazy,
@@ -18,7 +17,7 @@ import {
 import { iterableOf, ListType, type ListView } from './lists.js';
 import { StructType } from './records.js';
 import { Scalar } from './scalars.js';
-import { countAt, type Region } from './space.js';
+import { checkDepth, countAt, type Region } from './space.js';
 import { foundBytes, text } from './spans.js';
 
 type Key = string | number | bigint;
@@ -199,7 +198,7 @@ export class MapType<In, Out> extends Composite<In, Out> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region.base + at);
+    checkDepth(depth, region, at);
     const pairs = this.#list().copy(region, at, depth + 1) as Pair[];
     return new Map(pairs.map(({ key, value }) => [key, value]));
   }

@@ -6,7 +6,6 @@ import {
   type AnyType,
   AT,
   Composite,
-  checkDepth,
   type InputOf,
   type Layout,
   type Lazy,
@@ -19,7 +18,7 @@ import {
   Type,
   within,
 } from './kind.js';
-import { putCount, type Region } from './space.js';
+import { checkDepth, putCount, type Region } from './space.js';
 
 const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never;
 
@@ -147,13 +146,15 @@ export class StructType<In, Out> extends Composite<In, Out, StructLayout> {
       throw new Misfit('type', 'an object with the fields of the struct', value);
     }
     const { fields } = this.layout;
-    for (let index = 0; index < fields.length; index++) {
-      const { name, type, offset } = fields[index] as Field;
-      try {
-        type.put(emitter, block, at + offset, (value as Record<string, unknown>)[name]);
-      } catch (error) {
-        throw within(error, name);
+    let index = 0;
+    try {
+      for (; index < fields.length; index++) {
+        const field = fields[index] as Field;
+        const inner = (value as Record<string, unknown>)[field.name];
+        field.type.put(emitter, block, at + field.offset, inner);
       }
+    } catch (error) {
+      throw within(error, (fields[index] as Field).name);
     }
   }
 
@@ -163,7 +164,7 @@ export class StructType<In, Out> extends Composite<In, Out, StructLayout> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region.base + at);
+    checkDepth(depth, region, at);
     const pairs: [string, unknown][] = [];
     for (const { name, type, offset } of this.layout.fields) {
       const value = type.copy(region, at + offset, depth + 1);
@@ -173,7 +174,12 @@ export class StructType<In, Out> extends Composite<In, Out, StructLayout> {
   }
 }
 
-/** Plain values of what a view shows: they need the image no longer. */
+/**
+ * Plain values of what a view shows: they need the image no longer.
+ *
+ * Shapes: objects, arrays, `Map`; numbers in a row stay typed arrays, over memory of their own.
+ * Errors: `TypeError` for what is no view of a struct; `IoError` as looking does.
+ */
 export function copyOf(view: unknown): unknown {
   if (!(view instanceof StructView)) throw invalidType('view', 'a view of a struct', view);
   return (view as unknown as { toJSON(): unknown }).toJSON();
@@ -315,7 +321,7 @@ export class RefType<In, Out> extends Composite<In, Out> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region.base + at);
+    checkDepth(depth, region, at);
     const { type } = this.#part;
     const found = region.space.findOne(region, at, type);
     return type.copy(found.region, found.at, depth + 1);

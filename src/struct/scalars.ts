@@ -29,9 +29,8 @@ const isLittleEndian: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 
 interface Traits<N, R extends Row> {
   readonly word: string;
   readonly rowClass: RowClass<R>;
-  /** The value as it is put. Errors: `Misfit`. */
-  readonly check: (value: unknown) => N;
-  readonly put: (data: DataView, at: number, value: N) => void;
+  /** Errors: `Misfit`. */
+  readonly put: (data: DataView, at: number, value: unknown) => void;
   readonly get: (data: DataView, at: number) => N;
 }
 
@@ -42,10 +41,12 @@ export class Scalar<In, N, R extends Row> extends Type<In, N> {
   readonly alignment: number;
   readonly isFlat = true;
   readonly #traits: Traits<N, R>;
+  readonly #put: Traits<N, R>['put'];
 
   constructor(traits: Traits<N, R>) {
     super();
     this.#traits = traits;
+    this.#put = traits.put;
     this.word = traits.word;
     this.size = traits.rowClass.BYTES_PER_ELEMENT;
     this.alignment = this.size;
@@ -64,7 +65,7 @@ export class Scalar<In, N, R extends Row> extends Type<In, N> {
   }
 
   put(_: Emitter, block: Block, at: number, value: unknown): void {
-    this.#traits.put(block.data, at, this.#traits.check(value));
+    this.#put(block.data, at, value);
   }
 
   get({ data }: Region, at: number): N {
@@ -112,47 +113,31 @@ export class Scalar<In, N, R extends Row> extends Type<In, N> {
   }
 }
 
-function integer(word: string, min: number, max: number): (value: unknown) => number {
-  const expected = `an integer from ${min} to ${max} (${word})`;
-  return (value) => {
-    if (typeof value === 'number' && value >= min && value <= max && Number.isInteger(value)) {
-      return value;
-    }
-    throw new Misfit(typeof value === 'number' ? 'range' : 'type', expected, value);
-  };
+function misfit(value: unknown, word: string, range: string): Misfit {
+  const isNumber = typeof value === 'number' || typeof value === 'bigint';
+  return new Misfit(isNumber ? 'range' : 'type', `${range} (${word})`, value);
 }
 
-function large(word: string, min: bigint, max: bigint): (value: unknown) => bigint {
-  const expected = `a bigint or a safe integer from ${min} to ${max} (${word})`;
-  return (value) => {
-    const whole = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
-    if (typeof whole === 'bigint' && whole >= min && whole <= max) return whole;
-    const isNumber = typeof value === 'number' || typeof value === 'bigint';
-    throw new Misfit(isNumber ? 'range' : 'type', expected, value);
-  };
+function integer(word: string, min: number, max: number, value: unknown): Misfit {
+  return misfit(value, word, `an integer from ${min} to ${max}`);
+}
+
+function large(value: unknown, word: string, min: bigint, max: bigint): bigint {
+  const whole = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
+  if (typeof whole === 'bigint' && whole >= min && whole <= max) return whole;
+  throw misfit(value, word, `a bigint or a safe integer from ${min} to ${max}`);
 }
 
 const FLOAT_MAX = 3.4028234663852886e38;
-
-function float(value: unknown): number {
-  if (typeof value !== 'number') throw new Misfit('type', 'a number (f64)', value);
-  return value;
-}
-
-function shortFloat(value: unknown): number {
-  if (typeof value !== 'number') throw new Misfit('type', 'a number (f32)', value);
-  if (Number.isFinite(value) && !Number.isFinite(Math.fround(value))) {
-    throw new Misfit('range', `from ${-FLOAT_MAX} to ${FLOAT_MAX} (f32)`, value);
-  }
-  return value;
-}
 
 /** An integer from 0 to 255. */
 export const u8: Scalar<number, number, Uint8Array> = new Scalar({
   word: 'u8',
   rowClass: Uint8Array as RowClass<Uint8Array>,
-  check: integer('u8', 0, 0xff),
-  put: (data, at, value) => data.setUint8(at, value),
+  put: (data, at, value) => {
+    if (typeof value !== 'number' || (value & 0xff) !== value) throw integer('u8', 0, 0xff, value);
+    data.setUint8(at, value);
+  },
   get: (data, at) => data.getUint8(at),
 });
 
@@ -160,8 +145,11 @@ export const u8: Scalar<number, number, Uint8Array> = new Scalar({
 export const i8: Scalar<number, number, Int8Array> = new Scalar({
   word: 'i8',
   rowClass: Int8Array as RowClass<Int8Array>,
-  check: integer('i8', -0x80, 0x7f),
-  put: (data, at, value) => data.setInt8(at, value),
+  put: (data, at, value) => {
+    if (typeof value !== 'number' || (value << 24) >> 24 !== value)
+      throw integer('i8', -0x80, 0x7f, value);
+    data.setInt8(at, value);
+  },
   get: (data, at) => data.getInt8(at),
 });
 
@@ -169,8 +157,11 @@ export const i8: Scalar<number, number, Int8Array> = new Scalar({
 export const u16: Scalar<number, number, Uint16Array> = new Scalar({
   word: 'u16',
   rowClass: Uint16Array as RowClass<Uint16Array>,
-  check: integer('u16', 0, 0xffff),
-  put: (data, at, value) => data.setUint16(at, value, true),
+  put: (data, at, value) => {
+    if (typeof value !== 'number' || (value & 0xffff) !== value)
+      throw integer('u16', 0, 0xffff, value);
+    data.setUint16(at, value, true);
+  },
   get: (data, at) => data.getUint16(at, true),
 });
 
@@ -178,8 +169,11 @@ export const u16: Scalar<number, number, Uint16Array> = new Scalar({
 export const i16: Scalar<number, number, Int16Array> = new Scalar({
   word: 'i16',
   rowClass: Int16Array as RowClass<Int16Array>,
-  check: integer('i16', -0x8000, 0x7fff),
-  put: (data, at, value) => data.setInt16(at, value, true),
+  put: (data, at, value) => {
+    if (typeof value !== 'number' || (value << 16) >> 16 !== value)
+      throw integer('i16', -0x8000, 0x7fff, value);
+    data.setInt16(at, value, true);
+  },
   get: (data, at) => data.getInt16(at, true),
 });
 
@@ -187,8 +181,11 @@ export const i16: Scalar<number, number, Int16Array> = new Scalar({
 export const u32: Scalar<number, number, Uint32Array> = new Scalar({
   word: 'u32',
   rowClass: Uint32Array as RowClass<Uint32Array>,
-  check: integer('u32', 0, 0xffffffff),
-  put: (data, at, value) => data.setUint32(at, value, true),
+  put: (data, at, value) => {
+    if (typeof value !== 'number' || value >>> 0 !== value)
+      throw integer('u32', 0, 0xffffffff, value);
+    data.setUint32(at, value, true);
+  },
   get: (data, at) => data.getUint32(at, true),
 });
 
@@ -196,8 +193,11 @@ export const u32: Scalar<number, number, Uint32Array> = new Scalar({
 export const i32: Scalar<number, number, Int32Array> = new Scalar({
   word: 'i32',
   rowClass: Int32Array as RowClass<Int32Array>,
-  check: integer('i32', -0x80000000, 0x7fffffff),
-  put: (data, at, value) => data.setInt32(at, value, true),
+  put: (data, at, value) => {
+    if (typeof value !== 'number' || (value | 0) !== value)
+      throw integer('i32', -0x80000000, 0x7fffffff, value);
+    data.setInt32(at, value, true);
+  },
   get: (data, at) => data.getInt32(at, true),
 });
 
@@ -205,8 +205,9 @@ export const i32: Scalar<number, number, Int32Array> = new Scalar({
 export const u64: Scalar<number | bigint, bigint, BigUint64Array> = new Scalar({
   word: 'u64',
   rowClass: BigUint64Array as RowClass<BigUint64Array>,
-  check: large('u64', 0n, 0xffffffffffffffffn),
-  put: (data, at, value) => data.setBigUint64(at, value, true),
+  put: (data, at, value) => {
+    data.setBigUint64(at, large(value, 'u64', 0n, 0xffffffffffffffffn), true);
+  },
   get: (data, at) => data.getBigUint64(at, true),
 });
 
@@ -214,8 +215,10 @@ export const u64: Scalar<number | bigint, bigint, BigUint64Array> = new Scalar({
 export const i64: Scalar<number | bigint, bigint, BigInt64Array> = new Scalar({
   word: 'i64',
   rowClass: BigInt64Array as RowClass<BigInt64Array>,
-  check: large('i64', -0x8000000000000000n, 0x7fffffffffffffffn),
-  put: (data, at, value) => data.setBigInt64(at, value, true),
+  put: (data, at, value) => {
+    const whole = large(value, 'i64', -0x8000000000000000n, 0x7fffffffffffffffn);
+    data.setBigInt64(at, whole, true);
+  },
   get: (data, at) => data.getBigInt64(at, true),
 });
 
@@ -223,8 +226,11 @@ export const i64: Scalar<number | bigint, bigint, BigInt64Array> = new Scalar({
 export const f32: Scalar<number, number, Float32Array> = new Scalar({
   word: 'f32',
   rowClass: Float32Array as RowClass<Float32Array>,
-  check: shortFloat,
   put: (data, at, value) => {
+    if (typeof value !== 'number') throw misfit(value, 'f32', 'a number');
+    if (Number.isFinite(value) && !Number.isFinite(Math.fround(value))) {
+      throw misfit(value, 'f32', `from ${-FLOAT_MAX} to ${FLOAT_MAX}`);
+    }
     if (Number.isNaN(value)) data.setUint32(at, 0x7fc00000, true);
     else data.setFloat32(at, value, true);
   },
@@ -235,8 +241,8 @@ export const f32: Scalar<number, number, Float32Array> = new Scalar({
 export const f64: Scalar<number, number, Float64Array> = new Scalar({
   word: 'f64',
   rowClass: Float64Array as RowClass<Float64Array>,
-  check: float,
   put: (data, at, value) => {
+    if (typeof value !== 'number') throw misfit(value, 'f64', 'a number');
     if (Number.isNaN(value)) data.setUint32(at + 4, 0x7ff80000, true);
     else data.setFloat64(at, value, true);
   },

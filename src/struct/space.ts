@@ -3,19 +3,21 @@
  * here before it is used: bounds, alignment, overflow, and that it leads back.
  */
 import { IoError } from '../errors.js';
-import { damaged } from './kind.js';
+import { DEPTH_MAX } from './kind.js';
 
 /** Bytes of an image that lie together in memory. */
 export interface Region {
   /** Offset in the image of the first byte. */
   readonly base: number;
-  readonly bytes: Buffer;
-  readonly data: DataView;
+  bytes: Buffer;
+  data: DataView;
   readonly space: Space;
 }
 
 /** Who is asked before bytes are looked at. */
 export interface Guard {
+  /** The file, for errors. */
+  readonly path?: string | undefined;
   /** Throws when the bytes are no more: the image was closed, or its file was cut. */
   alive(): void;
   /** Throws when the bytes are not what was written. */
@@ -24,10 +26,26 @@ export interface Guard {
 
 const HIGH = 2 ** 32;
 
+/** What stands in the image cannot be: bytes were changed, or were never an image. */
+export function damaged(words: string, offset: number, path?: string): IoError {
+  return new IoError({ action: 'read the image', code: 'ERR_IMAGE_DAMAGED', words, offset, path });
+}
+
+/** As `damaged`, at a place of a region. */
+export function damagedAt(region: Region, at: number, words: string): IoError {
+  return damaged(words, region.base + at, region.space.path);
+}
+
+/** Errors: `IoError` for what nests too deep to be looked through. */
+export function checkDepth(depth: number, region: Region, at: number): void {
+  if (depth > DEPTH_MAX) throw damagedAt(region, at, `values nest deeper than ${DEPTH_MAX}`);
+}
+
 /** A 64-bit count or offset; more than 2^53 - 1 is nothing any image has. */
-export function countAt({ data, base }: Region, at: number): number {
+export function countAt(region: Region, at: number): number {
+  const { data } = region;
   const high = data.getUint32(at + 4, true);
-  if (high >= 2 ** 21) throw damaged('a count is beyond 2^53', base + at);
+  if (high >= 2 ** 21) throw damagedAt(region, at, 'a count is beyond 2^53');
   return data.getUint32(at, true) + high * HIGH;
 }
 
@@ -54,6 +72,11 @@ export class Space {
     this.#guard = guard;
   }
 
+  /** The file, for errors. */
+  get path(): string | undefined {
+    return this.#guard.path;
+  }
+
   /** Adds bytes that begin at an offset, a multiple of 8. */
   add(base: number, bytes: Uint8Array): void {
     const { buffer, byteOffset, length } = bytes;
@@ -66,9 +89,28 @@ export class Space {
     this.#regions = [...this.#regions, region].sort((one, other) => one.base - other.base);
   }
 
-  /** Lets go of all regions: what comes later finds nothing. */
+  /** Lets go of all regions: views that look at them are refused, by the guard. */
   clear(): void {
+    for (const region of this.#regions) {
+      region.bytes = this.#gone();
+      region.data = this.#gone();
+    }
     this.#regions = [];
+  }
+
+  /* A getter then costs nothing for asking whether the image is still open. */
+  #gone<T extends object>(): T {
+    const get = (): never => {
+      this.#guard.alive();
+      throw damaged('there are no bytes', 0, this.path);
+    };
+    return new Proxy({}, { get }) as T;
+  }
+
+  /** The bytes of a span, unchecked. Errors: `IoError` when they are not in memory. */
+  bytesAt(offset: number, length: number): Uint8Array {
+    const region = this.#regionWith(offset, length);
+    return region.bytes.subarray(offset - region.base, offset - region.base + length);
   }
 
   /** Checks that the image can still be looked at. Errors: `IoError`. */
@@ -105,9 +147,9 @@ export class Space {
     const length = count * size;
     const place = from.base + at;
     if (!(offset >= this.#start && offset + length <= place)) {
-      throw damaged(`a span of ${length} bytes at ${offset} leads nowhere`, place);
+      throw damagedAt(from, at, `a span of ${length} bytes at ${offset} leads nowhere`);
     }
-    if (offset % alignment !== 0) throw damaged(`the offset ${offset} is not aligned`, place);
+    if (offset % alignment !== 0) throw damagedAt(from, at, `the offset ${offset} is not aligned`);
     this.#guard.alive();
     const region = this.#regionOf(from, offset, length);
     return { region, at: offset - region.base };
@@ -116,12 +158,15 @@ export class Space {
   /** Where the root is, that stands before `end`. Errors: as `locate`. */
   rootAt(offset: number, { size, alignment }: Extent, end: number): Found {
     const last = this.#regions[this.#regions.length - 1];
-    if (last === undefined) throw damaged('there are no bytes', offset);
+    if (last === undefined) throw damaged('there are no bytes', offset, this.path);
     return this.find({ ...last, base: end }, 0, { offset, count: 1, size, alignment });
   }
 
   #regionOf(from: Region, offset: number, length: number): Region {
-    if (offset >= from.base) return from;
+    return offset >= from.base ? from : this.#regionWith(offset, length);
+  }
+
+  #regionWith(offset: number, length: number): Region {
     for (let index = this.#regions.length - 1; index >= 0; index--) {
       const region = this.#regions[index] as Region;
       if (region.base > offset) continue;
@@ -129,7 +174,8 @@ export class Space {
       break;
     }
     const words = `the section with ${length} bytes at ${offset} is not loaded`;
-    throw new IoError({ action: 'read the image', code: 'ERR_IMAGE_SECTION', words, offset });
+    const fields = { action: 'read the image', path: this.path, words, offset };
+    throw new IoError({ ...fields, code: 'ERR_IMAGE_SECTION' });
   }
 }
 

@@ -16,7 +16,13 @@ export function putSpan(block: Block, at: number, offset: number, count: number)
   putCount(block.data, at + 8, count);
 }
 
-/** Where the bytes of a span are; `undefined` for none. */
+/** Nothing; and a page that was lost is all zeros: it is looked at, whether it was. */
+export function empty<T>({ space }: Region, nothing: T): T {
+  space.checkAlive();
+  return nothing;
+}
+
+/** Where the bytes of a span are. */
 export function foundBytes(region: Region, at: number, count: number): Found {
   const offset = countAt(region, at);
   return region.space.find(region, at, { offset, count, size: 1, alignment: 1 });
@@ -84,7 +90,7 @@ class Text extends Bytes<string, string> {
 
   get(region: Region, at: number): string {
     const length = countAt(region, at + 8);
-    if (length === 0) return '';
+    if (length === 0) return empty(region, '');
     const found = foundBytes(region, at, length);
     if (length > TEXT_MAX) {
       const words = `a text of ${length} bytes is longer than a string can be: declare it as bytes`;
@@ -112,7 +118,7 @@ class Raw extends Bytes<ArrayBufferView, Uint8Array> {
 
   get(region: Region, at: number): Uint8Array {
     const length = countAt(region, at + 8);
-    if (length === 0) return new Uint8Array(0);
+    if (length === 0) return empty(region, new Uint8Array(0));
     const found = foundBytes(region, at, length);
     const { buffer, byteOffset } = found.region.bytes;
     return new Uint8Array(buffer, byteOffset + found.at, length);
