@@ -129,6 +129,7 @@ export function bundle() {
     sourcemap: true,
     // Comments and indents gone, names and lines kept: a trace still says where.
     minifyWhitespace: true,
+    minifySyntax: true,
     lineLimit: 100,
     logLevel: 'error',
   });

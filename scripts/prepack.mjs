@@ -4,6 +4,7 @@
 // all of them.
 
 import { buildAddon, targets } from './addon.mjs';
+import { trimDeclarations } from './declarations.mjs';
 import { writeBillOfMaterials } from './sbom.mjs';
 import { setup } from './setup.mjs';
 
@@ -11,4 +12,5 @@ setup();
 for (const target of Object.keys(targets)) {
   buildAddon({ target, require: process.env.npm_command === 'publish' });
 }
+trimDeclarations();
 writeBillOfMaterials();
