@@ -1,6 +1,6 @@
 /** Maps that cannot be had, or not as they were asked for: refused, told, nothing left behind. */
 import { deepEqual, equal, ok, rejects, throws } from 'node:assert/strict';
-import { mkdirSync, readFileSync, truncateSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -15,7 +15,15 @@ import {
 } from 'holdfast';
 import { simulatedDisk } from 'holdfast/testing';
 import { engineNamed } from '#holdfast/engine.js';
-import { Code, errnoOf, type Operation } from '#holdfast/platform.js';
+import {
+  Code,
+  errnoOf,
+  MAP_READ_WRITE,
+  MapFlag,
+  mapLook,
+  mapMemory,
+  Operation,
+} from '#holdfast/platform.js';
 import { FaultyEngine } from './file/faults.js';
 import { refusalOf, refusedAs } from './file/told.js';
 import { fileOf, mappingsOf, onAllMaps, onRealMaps, PAGE } from './mapped/maps.js';
@@ -245,4 +253,47 @@ test('no memory for a map: the file is read', async (t) => {
   const [method, reason] = JSON.parse(await outputOf({ source, nodeArgs: ['--jitless'] }));
   equal(method, 'read');
   ok(/WebAssembly|addresses/.test(reason), reason);
+});
+
+/*
+ * V8 may give the addresses of a collected memory away before anybody is told that it was
+ * collected; a fault there would count for the map that is gone.
+ */
+onRealMaps('a map in memory that was another’s ends that one', (t, { engine }) => {
+  const path = fileOf(t, PAGE);
+  const fd = openSync(path, 'r');
+  t.after(() => closeSync(fd));
+  const memory = mapMemory(PAGE) as Uint8Array;
+  const mapped = (): number => {
+    const map = new Operation(Code.Map);
+    Object.assign(map, { fd, payload: memory, flags: MapFlag.Private, offset: 0 });
+    map.mode = MAP_READ_WRITE;
+    engine.perform(map);
+    return map.result;
+  };
+  const before = openDescriptors();
+  const [first, second] = [mapped(), mapped()];
+  ok(first >= 0 && second >= 0 && first !== second);
+  deepEqual([mapLook(first), mapLook(second)], [errnoOf('EBADF'), PAGE]);
+  const leave = new Operation(Code.Unmap);
+  leave.fd = second;
+  engine.perform(leave);
+  equal(leave.result, 0);
+  deepEqual([mapLook(second), memory[5]], [errnoOf('EBADF'), 0]);
+  engine.perform(leave);
+  equal(leave.result, errnoOf('EBADF'));
+  assertNoNewDescriptors(before);
+});
+
+onRealMaps('a map over memory that is not whole pages is refused', (t, { engine }) => {
+  const fd = openSync(fileOf(t, PAGE), 'r');
+  t.after(() => closeSync(fd));
+  const memory = mapMemory(3 * PAGE) as Uint8Array;
+  for (const view of [memory.subarray(1, PAGE + 1), memory.subarray(0, 5), memory.subarray(0, 0)]) {
+    const map = new Operation(Code.Map);
+    Object.assign(map, { fd, payload: view, flags: MapFlag.Private, mode: MAP_READ_WRITE });
+    map.offset = 0;
+    engine.perform(map);
+    equal(map.result, errnoOf('EINVAL'));
+  }
 });
