@@ -4,7 +4,7 @@
 
 import { equal, ok } from 'node:assert/strict';
 import { once } from 'node:events';
-import { openSync, readFileSync, writeFileSync } from 'node:fs';
+import { openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -14,7 +14,7 @@ const room = (name) => import(pathToFileURL(join(home, 'dist', `${name}.js`)).hr
 const library = await room('index');
 const { Code, LOCK_EXCLUSIVE_NOW, loadAddon, Operation } = await room('platform');
 const { engineNamed, ringState } = await room('engine');
-const { CompletionQueue, configure, openFile, openFileSync, OpenFile } = library;
+const { CompletionQueue, configure, mapFile, openFile, openFileSync, OpenFile } = library;
 const { replaceFile, replaceFileSync } = library;
 
 let engine = engineNamed('pool');
@@ -187,6 +187,27 @@ async function queues() {
   await file.close();
 }
 
+/* More maps than a segment of the table has, faults in some of them, from two threads at once. */
+async function maps() {
+  const path = (index) => join(directory, `mapped ${index % 40}`);
+  for (let index = 0; index < 40; index++) writeFileSync(path(index), bytes(40_000));
+  const all = [];
+  for (let index = 0; index < 200; index++) {
+    const write = index % 2 === 0 ? 'shared' : 'private';
+    all.push(await mapFile(path(index), { engine, write, offset: index, populate: true }));
+    if (index % 5 === 4) await all.splice(index % all.length, 1)[0].release();
+  }
+  const seen = all.map((map) => map.bytes);
+  const shared = all.find(({ write }) => write === 'shared');
+  await shared.sync();
+  await shared.advise('random');
+  for (let index = 0; index < 40; index += 2) truncateSync(path(index), 4096);
+  ok(seen.every((view) => view[5] === 7));
+  ok(seen.some((view) => view[30_000] === 0));
+  ok(all.some((map) => !map.intact));
+  for (const map of all) map.releaseSync();
+}
+
 /* One by one through the ring, which does runs that open on threads. */
 async function names() {
   const { OpenFlag, placeOf } = await room('platform');
@@ -223,6 +244,7 @@ async function beWorker() {
     const work = index % 2 ? file.writeAt([view, view], index * 99) : file.readAt(view, index * 99);
     work.catch(() => undefined);
   }
+  await maps();
   const queue = new CompletionQueue({ engine: engine.name, depth: 1024 });
   for (let tag = 0; tag < 500; tag++) queue.write(file, views(3, 5000), tag * 15000, tag);
   queue.submit();
@@ -231,7 +253,7 @@ async function beWorker() {
 }
 
 if (isMainThread) {
-  const parts = [files, replaces, runs, queues, names, threads];
+  const parts = [files, replaces, runs, queues, names, maps, threads];
   const engines = ringState().isThere ? ['pool', 'ring'] : ['pool'];
   for (const name of engines) {
     useEngine(name);
