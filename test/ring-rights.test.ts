@@ -5,11 +5,15 @@ import { chmodSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { EngineStats } from 'holdfast';
+import { ringState } from '#holdfast/engine.js';
 import { otherRings, refuserRefusal, ringParts } from './ring/launchers.js';
 import { outputOf } from './support/child.js';
 import { compiledProgram } from './support/compile.js';
 import { mountFor } from './support/mounts.js';
 import { projectRoot, scratch } from './support/scratch.js';
+
+const here = ringState();
+const noRing = here.isThere ? false : here.reason;
 
 type RingStats = NonNullable<EngineStats['ring']>;
 
@@ -18,7 +22,7 @@ type RingStats = NonNullable<EngineStats['ring']>;
  * border fills submissions from rows, so it has no way to ask for anything else; a program in C
  * that is linked with native/ring.c asks.
  */
-test('the kernel refuses operations that the ring was not born for', (t) => {
+test('the kernel refuses operations that the ring was not born for', { skip: noRing }, (t) => {
   const refusal = refuserRefusal();
   if (refusal !== undefined) return t.skip(refusal);
   const sources = ['native/ring.c', ...ringParts];
@@ -50,7 +54,9 @@ test('the kernel refuses operations that the ring was not born for', (t) => {
  * of the thread that submits it, also where the kernel goes on elsewhere: an open that creates, or
  * that has to look names up on the disk, does.
  */
-test('a ring made before process.setuid() has no rights that the process has not', async (t) => {
+test('a ring made before process.setuid() has no rights that the process has not', {
+  skip: noRing,
+}, async (t) => {
   if (process.getuid?.() !== 0) return t.skip('needs root: it becomes another user');
   const mount = mountFor(t, 'ext4');
   if (mount === undefined) return;
@@ -90,7 +96,7 @@ test('a ring made before process.setuid() has no rights that the process has not
   deepEqual([ring.submissions, ring.refusals], [8, {}], 'all of it went through the ring');
 });
 
-test('a worker has a ring of its own', { skip: otherRings }, async (t) => {
+test('a worker has a ring of its own', { skip: noRing || otherRings }, async (t) => {
   const source = `
     import { Worker } from 'node:worker_threads';
     import { readdirSync, readlinkSync } from 'node:fs';
