@@ -139,12 +139,14 @@ function headPages(head: SegmentHead): Uint8Array {
  * Begins a segment in a spare file: the header is durable before the file has its name, and the
  * name before anything is written behind the header.
  *
- * Errors: `IoError`; the spare file is removed then, if it has not got its name.
+ * Errors: `IoError`; the spare file is removed then, if it has not got its name. Has it, which
+ * `onNamed` tells, then nobody knows whether there is such a segment.
  */
 export function* beginSegmentSteps(
   shop: Workshop,
   spare: string | undefined,
   head: SegmentHead,
+  onNamed?: () => void,
 ): Steps<ActiveSegment> {
   const { home, settings } = shop;
   const name = spare ?? (yield* makeSpareSteps(shop, head.capacityBytes));
@@ -160,6 +162,7 @@ export function* beginSegmentSteps(
     yield* syncSteps(file, Code.Sync);
     yield* home.rename(name, segmentName(head.firstLsn));
     isNamed = true;
+    onNamed?.();
     yield* home.sync();
     isKept = true;
     return { head, seed: seedOf(head), file, durable };

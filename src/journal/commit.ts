@@ -58,6 +58,8 @@ export class Committer {
   syncedLsn: number;
   /* What stands behind the end may be a refused write: it goes before the next. */
   needsCut = false;
+  /* A segment has got its name, and it is not known whether that is durable. */
+  isUncertain = false;
 
   constructor(
     shop: Workshop,
@@ -167,14 +169,20 @@ export class Committer {
     const before = this.active;
     const spare = this.spares.shift();
     if (spare !== undefined) this.#counts.recycledCount++;
-    const next = yield* beginSegmentSteps(this.shop, spare, head);
+    const next = yield* beginSegmentSteps(this.shop, spare, head, () => {
+      this.isUncertain = true;
+    });
+    this.isUncertain = false;
     this.active = next;
     this.needsCut = false;
     this.segments.push(head.firstLsn);
     this.#counts.rotationCount++;
     const end = { closedLsn: head.firstLsn, lastLsn: this.writtenLsn };
-    yield* markSteps(before, { trimLsn: this.trimLsn, ...end, isFollowed: true });
-    yield* closeSteps(before.file, before.durable);
+    try {
+      yield* markSteps(before, { trimLsn: this.trimLsn, ...end, isFollowed: true });
+    } finally {
+      yield* closeSteps(before.file, before.durable);
+    }
   }
 
   /** Makes a file for a segment to come, where there is none. Errors: `IoError`. */

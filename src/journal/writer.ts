@@ -365,6 +365,7 @@ export class Writer {
   #isHarmless({ group }: Job, error: unknown): boolean {
     if (!isFull(error) || (error.bytesDone ?? 0) > 0) return false;
     const { file, durable } = this.#disk.active;
+    if (this.#disk.isUncertain) return false;
     if (file.latch.cause !== undefined || durable?.latch.cause !== undefined) return false;
     return group.writeCount === 0 && this.#gather.writeCount === 0;
   }
