@@ -468,6 +468,7 @@ NAPI_MODULE_INIT() {
   border_export(border, exports, "setThreads", set_threads);
   border_export(border, exports, "addressOf", address_of);
   border_export(border, exports, "crc32c", checksum);
+  border_frames_exports(border, exports);
   border_map_exports(border, exports);
   border_ring_exports(border, exports);
   export_number(env, exports, "viewCountMax", sys_view_count_max());

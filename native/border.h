@@ -72,6 +72,9 @@ void border_export(struct border *border, napi_value exports, const char *name,
 /* What is asked about maps. */
 void border_map_exports(struct border *border, napi_value exports);
 
+/* What seals the frames of a journal. */
+void border_frames_exports(struct border *border, napi_value exports);
+
 /* The ring's part: it closes itself. */
 void border_ring_exports(struct border *border, napi_value exports);
 

@@ -11,7 +11,7 @@
  * Source: docs/journal-format.md; etcd, server/storage/wal (a torn length read as 13 TB)
  */
 export { FrameHead, isPaddingZero, isPayloadWhole, type TailKind } from './frames/decoder.js';
-export { distanceWordOf, putFrame, seal, type Unsealed } from './frames/encoder.js';
+export { distanceWordOf, putFrame, seal, sealHere, type Unsealed } from './frames/encoder.js';
 export {
   decodeHead,
   decodeMark,

@@ -13,7 +13,7 @@
  */
 
 export { type Capabilities, type Capability, capabilitiesOf } from './platform/capabilities.js';
-export { checksum } from './platform/checksum.js';
+export { checksum, type FramesPlace, sealFrames } from './platform/checksum.js';
 export { errnoOf, nameOf, type RefusalContext, refusal } from './platform/errno.js';
 export {
   Advice,

@@ -19,6 +19,7 @@ import {
   RECORD_BYTES_MAX,
   type SegmentHead,
   seal,
+  sealHere,
   seedOf,
   segmentName,
 } from '#holdfast/frames.js';
@@ -169,6 +170,24 @@ test('records of any kind come back from their frames', () => {
         const payload = start + FRAME_HEAD_BYTES;
         deepEqual(frames.memory.slice(payload, payload + frame.length), records[index]);
       }
+    }),
+  );
+});
+
+test('seal() is the same by the addon as in JavaScript', () => {
+  const seed = seedOf(head);
+  const lengths = fc.array(fc.nat({ max: 300 }), { minLength: 1, maxLength: 30 });
+  const lsns = fc.bigInt({ min: 1n, max: 2n ** 50n }).map((lsn) => Number(lsn) * 8);
+  fc.assert(
+    fc.property(lengths, lsns, fc.nat({ max: 2 ** 26 }), (all, firstLsn, back) => {
+      const records = all.map((length, index) => new Uint8Array(length).fill(index));
+      const { memory, words, end } = framesOf(records, firstLsn, seed);
+      const syncedEndLsn = Math.max(0, firstLsn - 8 * back);
+      const unsealed = { memory, words, start: 0, end, firstLsn, syncedEndLsn, seed };
+      seal(unsealed);
+      const one = memory.slice();
+      sealHere(unsealed);
+      deepEqual(memory, one);
     }),
   );
 });

@@ -3,7 +3,7 @@
  * joins them. Pure: no I/O.
  */
 import type { Sequence } from '../buffers.js';
-import { checksum } from '../platform.js';
+import { checksum, sealFrames } from '../platform.js';
 import {
   DISTANCE_UNKNOWN,
   FRAME_ALIGNMENT,
@@ -52,8 +52,13 @@ export interface Unsealed {
   readonly seed: number;
 }
 
-/** Puts checksums and distances into the headers of frames. */
+/** Puts checksums and distances into the headers of frames: in one crossing where that is there. */
 export function seal(frames: Unsealed): void {
+  if (!sealFrames(frames.memory, frames)) sealHere(frames);
+}
+
+/** As `seal`, in JavaScript. */
+export function sealHere(frames: Unsealed): void {
   const { memory, words, start, end, firstLsn, syncedEndLsn, seed } = frames;
   for (let at = start; at < end; ) {
     const lengthWord = words.getUint32(at, true);

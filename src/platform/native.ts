@@ -30,6 +30,7 @@ export interface Addon {
   mapForget(handle: number): void;
   mapsGuarded(): boolean;
   crc32c(view: Uint8Array, seed: number): number;
+  sealFrames(memory: Uint8Array, place: Float64Array): boolean;
   openRing(
     info: Float64Array,
     rows: Uint8Array,
