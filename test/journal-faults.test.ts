@@ -24,7 +24,7 @@ for (const [what, operation, preallocate] of [
   ['write', 'Write', true],
   ['sync', 'SyncData', false],
 ] as const) {
-  test(`the first failed ${what} breaks the journal, and nothing more is asked of the file`, async () => {
+  test(`the first failed ${what} breaks the journal; nothing more is asked of it`, async () => {
     const disk = simulatedDisk(4);
     const journal = await openOn(disk, { preallocate });
     await journal.append(bytesOf('before'));

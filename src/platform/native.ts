@@ -85,7 +85,7 @@ function isAddon(value: unknown): value is Addon {
   if (typeof value !== 'object' || value === null) return false;
   const addon = value as Partial<Addon>;
   if (addon.rowBytes !== 64 || addon.codeCount !== Object.keys(Code).length) return false;
-  return typeof addon.attach === 'function' && typeof addon.crc32c === 'function';
+  return typeof addon.attach === 'function' && typeof addon.sealFrames === 'function';
 }
 
 function load(): AddonState {
