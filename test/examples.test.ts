@@ -75,6 +75,12 @@ test('the README shows only TypeScript that stands in an example', () => {
   deepEqual(strays(readme, texts), []);
 });
 
+test('the guides show only TypeScript that stands in an example', () => {
+  for (const guide of underDocs('docs/guides')) {
+    deepEqual(strays(readFileSync(join(root, guide), 'utf8'), texts), [], guide);
+  }
+});
+
 test('a README snippet that stands in no example is noticed', () => {
   const planted = 'Text.\n\n```ts\nawait replaceFile(nowhere);\n```\n';
   deepEqual(strays(planted, texts), ['await replaceFile(nowhere);\n']);
