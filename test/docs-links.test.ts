@@ -1,4 +1,4 @@
-/** The check of the site's links sees one that leads nowhere. `npm run docs` has the site itself. */
+/** The check of links sees one that leads nowhere; `npm run docs` follows those of the site. */
 import { deepEqual } from 'node:assert/strict';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
