@@ -125,13 +125,14 @@ inWorlds(
     console.log(JSON.stringify({ before, after }));`;
     const count = world.name === 'portable' ? 60_000 : 300_000;
     const args = [`${scratch(world.t)}/file`, world.name, String(count)];
-    const nodeArgs = ['--expose-gc'];
+    /* Else the young generation grows when it likes, by more than a leak would show. */
+    const nodeArgs = ['--expose-gc', '--max-semi-space-size=2'];
     const told = JSON.parse(await outputOf({ source, args, nodeArgs, timeoutMs: 50_000 }));
     world.t.diagnostic(JSON.stringify(told));
     const { before, after } = told as { readonly before: Left; readonly after: Left };
     equal(after.fds, before.fds);
     ok(after.heapUsed - before.heapUsed < 1_000_000, JSON.stringify(told));
     ok(after.external - before.external < 1_000_000, JSON.stringify(told));
-    ok(after.rss - before.rss < 32_000_000, JSON.stringify(told));
+    ok(after.rss - before.rss < 16_000_000, JSON.stringify(told));
   },
 );
