@@ -69,6 +69,11 @@ int border_fill(const struct border *border, napi_value payloads, const struct r
 void border_export(struct border *border, napi_value exports, const char *name,
                    napi_callback callback);
 
+/* The pool's part: its beginning (NULL, or what is missing) and its end. */
+const char *border_pool_open(struct border *border, napi_value callback, int threads);
+void border_pool_close(struct border *border);
+void border_pool_exports(struct border *border, napi_value exports);
+
 /* What is asked about maps. */
 void border_map_exports(struct border *border, napi_value exports);
 

@@ -221,6 +221,7 @@ struct job *pool_take_job(struct pool *pool, uint32_t count, uint32_t view_count
   job->count = count;
   job->small = small;
   job->is_outstanding = 1;
+  job->was_refused = 0;
   return job;
 }
 

@@ -23,6 +23,7 @@ struct job {
   uint32_t view_count; /* room in `views` */
   int small;           /* kept for reuse when given back */
   uint32_t is_outstanding; /* 1: the loop is kept alive for it */
+  int was_refused;         /* nothing of it has happened */
   struct operation *operations;
   int64_t *results;
   struct iovec *views;
