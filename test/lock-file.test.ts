@@ -14,12 +14,12 @@ import {
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Engine, LockHeldError, lockFile, lockFileSync } from 'holdfast';
+import { configure, type Engine, LockHeldError, lockFile, lockFileSync } from 'holdfast';
 import { simulatedDisk } from 'holdfast/testing';
 import { engineNamed } from '#holdfast/engine.js';
 import { Code, errnoOf, OpenFlag, Operation, placeOf, RangeLock } from '#holdfast/platform.js';
 import { FaultyEngine, type Judge } from './file/faults.js';
-import { realEngine, settled } from './lock/worlds.js';
+import { lockingWords, realEngine, settled } from './lock/worlds.js';
 import { Child, hasTool, outputOf } from './support/child.js';
 import {
   assertHoldsOnly,
@@ -36,12 +36,17 @@ interface World {
 
 /** One test on a real file. */
 function onLockFile(name: string, body: (t: TestContext, world: World) => unknown): void {
-  test(name, { timeout: 60_000 }, async (t) => {
-    const engine = realEngine(t);
-    if (engine === undefined) return;
-    const directory = scratch(t);
-    await body(t, { engine, directory, path: join(directory, 'app.lock') });
-  });
+  for (const word of lockingWords) {
+    test(`${name} (${word})`, { timeout: 60_000 }, async (t) => {
+      const engine = realEngine(t, word);
+      if (engine === undefined) return;
+      const directory = scratch(t);
+      /* Most calls here name no engine. */
+      configure({ engine: word });
+      t.after(() => configure({ engine: 'auto' }));
+      await body(t, { engine, directory, path: join(directory, 'app.lock') });
+    });
+  }
 }
 
 const holding = `

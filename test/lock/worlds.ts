@@ -27,10 +27,13 @@ function worldOn(t: TestContext, engine: Engine, path: string): World {
   return { engine, path, open };
 }
 
-/** The engine with real locks, or a skip that is heard. */
-export function realEngine(t: TestContext): Engine | undefined {
+/** The engines with real locks. */
+export const lockingWords: readonly ('ring' | 'pool')[] = ['ring', 'pool'];
+
+/** An engine with real locks, or a skip that is heard. */
+export function realEngine(t: TestContext, word: 'ring' | 'pool' = 'pool'): Engine | undefined {
   try {
-    return engineNamed('pool');
+    return engineNamed(word);
   } catch (error) {
     const { message } = error as Error;
     t.diagnostic(`NOT TESTED: ${message}`);
@@ -39,20 +42,22 @@ export function realEngine(t: TestContext): Engine | undefined {
   }
 }
 
-/** One test on a real file. */
+/** One test on a real file by each engine that has locks. */
 export function onRealFile(name: string, body: Body): void {
-  test(name, { timeout: 60_000 }, async (t) => {
-    const engine = realEngine(t);
-    if (engine === undefined) return;
-    const path = join(scratch(t), 'file');
-    writeFileSync(path, 'content');
-    await body(t, worldOn(t, engine, path));
-  });
+  for (const word of lockingWords) {
+    test(`${name} (${word})`, { timeout: 60_000 }, async (t) => {
+      const engine = realEngine(t, word);
+      if (engine === undefined) return;
+      const path = join(scratch(t), 'file');
+      writeFileSync(path, 'content');
+      await body(t, worldOn(t, engine, path));
+    });
+  }
 }
 
-/** One test on a real file, one on a simulated disk. */
+/** As `onRealFile`, and one test on a simulated disk. */
 export function onEveryLock(name: string, body: Body): void {
-  onRealFile(`${name} (pool)`, body);
+  onRealFile(name, body);
   test(`${name} (simulated)`, { timeout: 60_000 }, async (t) => {
     const disk = simulatedDisk(7);
     disk.put('/file', 'content');

@@ -43,9 +43,14 @@ export function worldOf(engine: Engine, directory: string, face: 'async' | 'sync
 }
 
 export function onBothFaces(name: string, body: (t: TestContext, world: World) => unknown): void {
-  for (const face of ['async', 'sync'] as const) {
-    test(`${name}, ${face}`, { timeout: 60_000 }, async (t) => {
-      const engine = realEngine(t);
+  const lanes = [
+    ['ring', 'async'],
+    ['pool', 'async'],
+    ['pool', 'sync'],
+  ] as const;
+  for (const [word, face] of lanes) {
+    test(`${name}, ${face} (${word})`, { timeout: 60_000 }, async (t) => {
+      const engine = realEngine(t, word);
       if (engine !== undefined) await body(t, worldOf(engine, scratch(t), face));
     });
   }
