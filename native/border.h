@@ -33,6 +33,8 @@ struct border {
   uint32_t row_count;
   struct row *sync_rows;
   uint32_t sync_row_count;
+  struct operation *sync_operations; /* room for as many, between the rows and their results */
+  int64_t *sync_results;
   double *pairs; /* slot, result */
   uint32_t pair_count;
   struct job *done;     /* taken from the pool, not yet told for lack of room */
@@ -52,6 +54,9 @@ struct border *border_arguments(napi_env env, napi_callback_info info, size_t co
 
 /* The bytes of a Uint8Array; 0 when the value is none. */
 int border_bytes(napi_env env, napi_value value, struct iovec *view);
+
+/* The numbers of a Float64Array, counted; 0 when the value is none. */
+int border_numbers(napi_env env, napi_value value, struct iovec *numbers);
 
 /* Keeps a typed array for as long as the environment lives, and tells where its memory lies. */
 int border_share(struct border *border, napi_value value, struct iovec *elements);

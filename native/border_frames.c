@@ -10,7 +10,7 @@ static napi_value seal_frames(napi_env env, napi_callback_info info) {
   struct iovec memory, place;
   struct border *border = border_arguments(env, info, 2, values);
   if (border == NULL || !border_bytes(env, values[0], &memory) ||
-      !border_bytes(env, values[1], &place) || place.iov_len < PLACE_COUNT) {
+      !border_numbers(env, values[1], &place) || place.iov_len < PLACE_COUNT) {
     return border_fail(env, "sealFrames(memory, place)");
   }
   const double *numbers = place.iov_base;

@@ -246,7 +246,7 @@ static napi_value open_ring(napi_env env, napi_callback_info info) {
   struct border *border = border_arguments(env, info, 4, values);
   /* Hooks run last in, first out, and the ring is to be closed before the border is. */
   if (border == NULL || border->pool == NULL || border->ring != NULL ||
-      !border_bytes(env, values[0], &told) || told.iov_len < INFO_COUNT) {
+      !border_numbers(env, values[0], &told) || told.iov_len < INFO_COUNT) {
     return border_fail(env, "openRing: once, after attach, with 4 arguments");
   }
   double *wanted = told.iov_base;

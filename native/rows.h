@@ -91,6 +91,8 @@ struct row {
   double timeout_ms; /* > 0: the ring ends the row then, as far as it can */
 };
 
+/* Masks of codes have 64 bits, and cross the border as doubles, which hold 53 of them. */
+_Static_assert(ROW_CODE_COUNT <= 53, "a code is a bit in ring_codes()");
 _Static_assert(sizeof(struct row) == 64, "src/engine/rows.ts reckons with 64 bytes a row");
 
 /* A row with the memory it names. `views` are borrowed: TypeScript keeps them alive until the

@@ -1,5 +1,5 @@
 /** The submission ABI: C and TypeScript name the same codes, flags and layout. */
-import { deepEqual, equal, match, ok } from 'node:assert/strict';
+import { deepEqual, equal, match, ok, throws } from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -62,4 +62,20 @@ test('the addon is built from the same header', (t) => {
   equal(addon.rowBytes, 64);
   equal(addon.codeCount, Object.keys(Code).length);
   ok(addon.viewCountMax >= 16 && addon.viewCountMax <= 1024);
+});
+
+test('the border takes bytes for bytes and numbers for numbers, and nothing else', (t) => {
+  const { addon, reason } = loadAddon();
+  if (addon === undefined) return t.skip(`no addon: ${reason}`);
+  const refused = { code: 'ERR_INTERNAL_ASSERTION' };
+  const bytes = new Uint8Array(64);
+  const others = [new Float64Array(8), new Uint16Array(8), new DataView(bytes.buffer), [], 'bytes'];
+  for (const other of others as unknown[] as Uint8Array[]) {
+    throws(() => addon.performView(other), refused);
+    throws(() => addon.addressOf(other), refused);
+    throws(() => addon.crc32c(other, 0), refused);
+    throws(() => addon.sealFrames(other, new Float64Array(5)), refused);
+  }
+  throws(() => addon.sealFrames(bytes, bytes as unknown as Float64Array), refused);
+  equal(addon.addressOf(Buffer.from(bytes.buffer)), addon.addressOf(bytes));
 });
