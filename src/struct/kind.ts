@@ -7,6 +7,9 @@ import type { Region } from './space.js';
 /** What is written down of a type, as JSON; its parts are places in a table of types. */
 export type Shape = string | readonly unknown[];
 
+/** Puts a value at a place. */
+export type Putter = (emitter: Emitter, block: Block, at: number, value: unknown) => void;
+
 /** A type, or a function that answers it: for one that is declared later, or contains itself. */
 export type Lazy<T> = T | (() => T);
 
@@ -46,6 +49,11 @@ export abstract class Type<In, Out> {
 
   /** As `get`, as plain values that need the image no longer. */
   abstract copy(region: Region, at: number, depth: number): unknown;
+
+  /** As `put`, so far behind a place. */
+  putter(offset: number): Putter {
+    return (emitter, block, at, value) => this.put(emitter, block, at + offset, value);
+  }
 
   /** A getter for views of a struct, where it stands at `offset`. */
   getter(offset: number): (this: Seen) => unknown {

@@ -12,6 +12,7 @@ import {
   Misfit,
   type OutputOf,
   Part,
+  type Putter,
   REGION,
   type Seen,
   type Shape,
@@ -36,7 +37,10 @@ export function segmentCountOf(size: number): number {
 /** A list under construction. */
 export class ListBuilder {
   readonly #emitter: Emitter;
-  readonly #element: AnyType;
+  readonly #size: number;
+  readonly #alignment: number;
+  readonly #isFlat: boolean;
+  readonly #put: Putter;
   readonly #segmentCount: number;
   #scratch: Block | undefined;
   #start = 0;
@@ -46,40 +50,42 @@ export class ListBuilder {
 
   constructor(emitter: Emitter, element: AnyType) {
     this.#emitter = emitter;
-    this.#element = element;
+    this.#size = element.size;
+    this.#alignment = element.alignment;
+    this.#isFlat = element.isFlat;
+    this.#put = element.putter(0);
     this.#segmentCount = segmentCountOf(element.size);
   }
 
   /** Errors: `Misfit` with the index. */
   add(value: unknown): void {
-    const element = this.#element;
     try {
-      if (element.isFlat) this.#addFlat(element, value);
-      else this.#addDeep(element, value);
+      if (this.#isFlat) this.#addFlat(value);
+      else this.#addDeep(value);
     } catch (error) {
       throw within(error, this.#count);
     }
     this.#count++;
   }
 
-  #addFlat(element: AnyType, value: unknown): void {
+  #addFlat(value: unknown): void {
     const emitter = this.#emitter;
-    const at = emitter.claim(element.size, element.alignment);
+    const at = emitter.claim(this.#size, this.#alignment);
     if (this.#count === 0) this.#start = emitter.placeOf(at);
-    element.put(emitter, emitter.block, at, value);
+    this.#put(emitter, emitter.block, at, value);
   }
 
-  #addDeep(element: AnyType, value: unknown): void {
-    const { size } = element;
+  #addDeep(value: unknown): void {
+    const size = this.#size;
     this.#scratch ??= this.#emitter.borrow(this.#segmentCount * size);
-    element.put(this.#emitter, this.#scratch, this.#inSegment * size, value);
+    this.#put(this.#emitter, this.#scratch, this.#inSegment * size, value);
     this.#inSegment++;
     if (this.#inSegment === this.#segmentCount) this.#endSegment(this.#scratch);
   }
 
   #endSegment(scratch: Block): void {
-    const used = scratch.bytes.subarray(0, this.#inSegment * this.#element.size);
-    this.#segments.push(this.#emitter.copy(used, this.#element.alignment));
+    const used = scratch.bytes.subarray(0, this.#inSegment * this.#size);
+    this.#segments.push(this.#emitter.copy(used, this.#alignment));
     used.fill(0);
     this.#inSegment = 0;
   }

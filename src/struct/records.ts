@@ -12,6 +12,7 @@ import {
   Misfit,
   type OutputOf,
   Part,
+  type Putter,
   REGION,
   type Seen,
   type Shape,
@@ -100,6 +101,9 @@ export class StructType<In, Out> extends Composite<In, Out, StructLayout> {
   readonly #parts: readonly (readonly [string, Part])[];
   readonly #given: StructLayout | undefined;
   #viewClass: ViewClass | undefined;
+  /* What a million elements are put by: the names and the putters of the fields. */
+  #names: readonly string[] | undefined;
+  #putters: readonly Putter[] | undefined;
 
   /** With a layout that is given, as an image has it; else as the fields ask for. */
   constructor(fields: Readonly<Record<string, unknown>>, given?: StructLayout) {
@@ -145,16 +149,17 @@ export class StructType<In, Out> extends Composite<In, Out, StructLayout> {
     if (typeof value !== 'object' || value === null) {
       throw new Misfit('type', 'an object with the fields of the struct', value);
     }
-    const { fields } = this.layout;
+    this.#putters ??= this.layout.fields.map(({ type, offset }) => type.putter(offset));
+    this.#names ??= this.layout.fields.map(({ name }) => name);
+    const [names, putters] = [this.#names, this.#putters];
     let index = 0;
     try {
-      for (; index < fields.length; index++) {
-        const field = fields[index] as Field;
-        const inner = (value as Record<string, unknown>)[field.name];
-        field.type.put(emitter, block, at + field.offset, inner);
+      for (; index < names.length; index++) {
+        const inner = (value as Record<string, unknown>)[names[index] as string];
+        (putters[index] as Putter)(emitter, block, at, inner);
       }
     } catch (error) {
-      throw within(error, (fields[index] as Field).name);
+      throw within(error, names[index] as string);
     }
   }
 

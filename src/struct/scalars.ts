@@ -1,7 +1,16 @@
 /** Numbers and truth values: what fits, how it lies, and whole rows of them as typed arrays. */
 
 import type { Block, Emitter } from './emitter.js';
-import { type AnyType, AT, Misfit, REGION, type Seen, type Shape, Type } from './kind.js';
+import {
+  type AnyType,
+  AT,
+  Misfit,
+  type Putter,
+  REGION,
+  type Seen,
+  type Shape,
+  Type,
+} from './kind.js';
 import type { Region } from './space.js';
 
 /** Numbers in a row. */
@@ -29,8 +38,8 @@ const isLittleEndian: boolean = new Uint8Array(Uint16Array.of(1).buffer)[0] === 
 interface Traits<N, R extends Row> {
   readonly word: string;
   readonly rowClass: RowClass<R>;
-  /** Errors: `Misfit`. */
-  readonly put: (data: DataView, at: number, value: unknown) => void;
+  /** Puts a value so far behind a place. Errors: `Misfit`. */
+  readonly putter: (offset: number) => Putter;
   readonly get: (data: DataView, at: number) => N;
 }
 
@@ -41,12 +50,12 @@ export class Scalar<In, N, R extends Row> extends Type<In, N> {
   readonly alignment: number;
   readonly isFlat = true;
   readonly #traits: Traits<N, R>;
-  readonly #put: Traits<N, R>['put'];
+  readonly #put: Putter;
 
   constructor(traits: Traits<N, R>) {
     super();
     this.#traits = traits;
-    this.#put = traits.put;
+    this.#put = traits.putter(0);
     this.word = traits.word;
     this.size = traits.rowClass.BYTES_PER_ELEMENT;
     this.alignment = this.size;
@@ -64,8 +73,12 @@ export class Scalar<In, N, R extends Row> extends Type<In, N> {
     return this;
   }
 
-  put(_: Emitter, block: Block, at: number, value: unknown): void {
-    this.#put(block.data, at, value);
+  put(emitter: Emitter, block: Block, at: number, value: unknown): void {
+    this.#put(emitter, block, at, value);
+  }
+
+  override putter(offset: number): Putter {
+    return this.#traits.putter(offset);
   }
 
   get({ data }: Region, at: number): N {
@@ -134,10 +147,13 @@ const FLOAT_MAX = 3.4028234663852886e38;
 export const u8: Scalar<number, number, Uint8Array> = new Scalar({
   word: 'u8',
   rowClass: Uint8Array as RowClass<Uint8Array>,
-  put: (data, at, value) => {
-    if (typeof value !== 'number' || (value & 0xff) !== value) throw integer('u8', 0, 0xff, value);
-    data.setUint8(at, value);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      if (typeof value !== 'number' || (value & 0xff) !== value)
+        throw integer('u8', 0, 0xff, value);
+      data.setUint8(at + offset, value);
+    },
   get: (data, at) => data.getUint8(at),
 });
 
@@ -145,11 +161,13 @@ export const u8: Scalar<number, number, Uint8Array> = new Scalar({
 export const i8: Scalar<number, number, Int8Array> = new Scalar({
   word: 'i8',
   rowClass: Int8Array as RowClass<Int8Array>,
-  put: (data, at, value) => {
-    if (typeof value !== 'number' || (value << 24) >> 24 !== value)
-      throw integer('i8', -0x80, 0x7f, value);
-    data.setInt8(at, value);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      if (typeof value !== 'number' || (value << 24) >> 24 !== value)
+        throw integer('i8', -0x80, 0x7f, value);
+      data.setInt8(at + offset, value);
+    },
   get: (data, at) => data.getInt8(at),
 });
 
@@ -157,11 +175,13 @@ export const i8: Scalar<number, number, Int8Array> = new Scalar({
 export const u16: Scalar<number, number, Uint16Array> = new Scalar({
   word: 'u16',
   rowClass: Uint16Array as RowClass<Uint16Array>,
-  put: (data, at, value) => {
-    if (typeof value !== 'number' || (value & 0xffff) !== value)
-      throw integer('u16', 0, 0xffff, value);
-    data.setUint16(at, value, true);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      if (typeof value !== 'number' || (value & 0xffff) !== value)
+        throw integer('u16', 0, 0xffff, value);
+      data.setUint16(at + offset, value, true);
+    },
   get: (data, at) => data.getUint16(at, true),
 });
 
@@ -169,11 +189,13 @@ export const u16: Scalar<number, number, Uint16Array> = new Scalar({
 export const i16: Scalar<number, number, Int16Array> = new Scalar({
   word: 'i16',
   rowClass: Int16Array as RowClass<Int16Array>,
-  put: (data, at, value) => {
-    if (typeof value !== 'number' || (value << 16) >> 16 !== value)
-      throw integer('i16', -0x8000, 0x7fff, value);
-    data.setInt16(at, value, true);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      if (typeof value !== 'number' || (value << 16) >> 16 !== value)
+        throw integer('i16', -0x8000, 0x7fff, value);
+      data.setInt16(at + offset, value, true);
+    },
   get: (data, at) => data.getInt16(at, true),
 });
 
@@ -181,11 +203,13 @@ export const i16: Scalar<number, number, Int16Array> = new Scalar({
 export const u32: Scalar<number, number, Uint32Array> = new Scalar({
   word: 'u32',
   rowClass: Uint32Array as RowClass<Uint32Array>,
-  put: (data, at, value) => {
-    if (typeof value !== 'number' || value >>> 0 !== value)
-      throw integer('u32', 0, 0xffffffff, value);
-    data.setUint32(at, value, true);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      if (typeof value !== 'number' || value >>> 0 !== value)
+        throw integer('u32', 0, 0xffffffff, value);
+      data.setUint32(at + offset, value, true);
+    },
   get: (data, at) => data.getUint32(at, true),
 });
 
@@ -193,11 +217,13 @@ export const u32: Scalar<number, number, Uint32Array> = new Scalar({
 export const i32: Scalar<number, number, Int32Array> = new Scalar({
   word: 'i32',
   rowClass: Int32Array as RowClass<Int32Array>,
-  put: (data, at, value) => {
-    if (typeof value !== 'number' || (value | 0) !== value)
-      throw integer('i32', -0x80000000, 0x7fffffff, value);
-    data.setInt32(at, value, true);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      if (typeof value !== 'number' || (value | 0) !== value)
+        throw integer('i32', -0x80000000, 0x7fffffff, value);
+      data.setInt32(at + offset, value, true);
+    },
   get: (data, at) => data.getInt32(at, true),
 });
 
@@ -205,9 +231,11 @@ export const i32: Scalar<number, number, Int32Array> = new Scalar({
 export const u64: Scalar<number | bigint, bigint, BigUint64Array> = new Scalar({
   word: 'u64',
   rowClass: BigUint64Array as RowClass<BigUint64Array>,
-  put: (data, at, value) => {
-    data.setBigUint64(at, large(value, 'u64', 0n, 0xffffffffffffffffn), true);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      data.setBigUint64(at + offset, large(value, 'u64', 0n, 0xffffffffffffffffn), true);
+    },
   get: (data, at) => data.getBigUint64(at, true),
 });
 
@@ -215,10 +243,12 @@ export const u64: Scalar<number | bigint, bigint, BigUint64Array> = new Scalar({
 export const i64: Scalar<number | bigint, bigint, BigInt64Array> = new Scalar({
   word: 'i64',
   rowClass: BigInt64Array as RowClass<BigInt64Array>,
-  put: (data, at, value) => {
-    const whole = large(value, 'i64', -0x8000000000000000n, 0x7fffffffffffffffn);
-    data.setBigInt64(at, whole, true);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      const whole = large(value, 'i64', -0x8000000000000000n, 0x7fffffffffffffffn);
+      data.setBigInt64(at + offset, whole, true);
+    },
   get: (data, at) => data.getBigInt64(at, true),
 });
 
@@ -226,14 +256,16 @@ export const i64: Scalar<number | bigint, bigint, BigInt64Array> = new Scalar({
 export const f32: Scalar<number, number, Float32Array> = new Scalar({
   word: 'f32',
   rowClass: Float32Array as RowClass<Float32Array>,
-  put: (data, at, value) => {
-    if (typeof value !== 'number') throw misfit(value, 'f32', 'a number');
-    if (Number.isFinite(value) && !Number.isFinite(Math.fround(value))) {
-      throw misfit(value, 'f32', `from ${-FLOAT_MAX} to ${FLOAT_MAX}`);
-    }
-    if (Number.isNaN(value)) data.setUint32(at, 0x7fc00000, true);
-    else data.setFloat32(at, value, true);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      if (typeof value !== 'number') throw misfit(value, 'f32', 'a number');
+      if (Number.isFinite(value) && !Number.isFinite(Math.fround(value))) {
+        throw misfit(value, 'f32', `from ${-FLOAT_MAX} to ${FLOAT_MAX}`);
+      }
+      if (Number.isNaN(value)) data.setUint32(at + offset, 0x7fc00000, true);
+      else data.setFloat32(at + offset, value, true);
+    },
   get: (data, at) => data.getFloat32(at, true),
 });
 
@@ -241,11 +273,13 @@ export const f32: Scalar<number, number, Float32Array> = new Scalar({
 export const f64: Scalar<number, number, Float64Array> = new Scalar({
   word: 'f64',
   rowClass: Float64Array as RowClass<Float64Array>,
-  put: (data, at, value) => {
-    if (typeof value !== 'number') throw misfit(value, 'f64', 'a number');
-    if (Number.isNaN(value)) data.setUint32(at + 4, 0x7ff80000, true);
-    else data.setFloat64(at, value, true);
-  },
+  putter:
+    (offset) =>
+    (_, { data }, at, value) => {
+      if (typeof value !== 'number') throw misfit(value, 'f64', 'a number');
+      if (Number.isNaN(value)) data.setUint32(at + offset + 4, 0x7ff80000, true);
+      else data.setFloat64(at + offset, value, true);
+    },
   get: (data, at) => data.getFloat64(at, true),
 });
 
