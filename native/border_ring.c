@@ -209,7 +209,9 @@ static int start(struct ring_border *ring, napi_env env, napi_value callback, in
   napi_status added = wake_uses_loop(ring->wake)
                           ? napi_add_async_cleanup_hook(env, close_ring_in_time, ring, &ring->hook)
                           : napi_add_env_cleanup_hook(env, close_ring, ring);
-  return added == napi_ok ? 0 : -ENOMEM;
+  if (added == napi_ok) return 0;
+  wake_stop(ring->wake, NULL, NULL);
+  return -ENOMEM;
 }
 
 static int share_memory(struct ring_border *ring, napi_value rows, napi_value pairs) {
@@ -256,7 +258,11 @@ static napi_value open_ring(napi_env env, napi_callback_info info) {
   ring->ring = ring_open((uint32_t)wanted[INFO_WITHOUT], (uint64_t)wanted[INFO_CODES],
                          &border->descriptors, &refusal);
   if (ring->ring == NULL) return refuse(env, ring, refusal.step, refusal.error);
-  if (!share_memory(ring, values[1], values[2])) return border_fail(env, "openRing: memory");
+  if (!share_memory(ring, values[1], values[2])) {
+    ring_close(ring->ring);
+    free(ring);
+    return border_fail(env, "openRing: memory");
+  }
   int refused = start(ring, env, values[3], wanted[INFO_USES_LOOP] != 0);
   if (refused < 0) return refuse(env, ring, "wake the loop", refused);
   border->ring = ring;

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { APPENDS, Code, codeName, FD_OPENED_IN_RUN, loadAddon } from '#holdfast/platform.js';
+import { outputOf } from './support/child.js';
 import { projectRoot } from './support/scratch.js';
 
 const header = readFileSync(join(projectRoot, 'native/rows.h'), 'utf8');
@@ -78,4 +79,29 @@ test('the border takes bytes for bytes and numbers for numbers, and nothing else
   }
   throws(() => addon.sealFrames(bytes, bytes as unknown as Float64Array), refused);
   equal(addon.addressOf(Buffer.from(bytes.buffer)), addon.addressOf(bytes));
+});
+
+test('a ring that cannot be told of is closed again', async (t) => {
+  const { addon, reason } = loadAddon();
+  if (addon === undefined) return t.skip(`no addon: ${reason}`);
+  const source = `
+    import { readdirSync } from 'node:fs';
+    import { engineNamed } from '#holdfast/engine.js';
+    import { loadAddon } from '#holdfast/platform.js';
+    engineNamed('pool');
+    const { addon } = loadAddon();
+    const open = () => {
+      try {
+        return addon.openRing(new Float64Array(8), 'rows', 'pairs', () => undefined)?.[0];
+      } catch (error) {
+        return error.code;
+      }
+    };
+    const before = readdirSync('/proc/self/fd').length;
+    const told = [open(), open()];
+    console.log(JSON.stringify([told, readdirSync('/proc/self/fd').length - before]));
+  `;
+  const [told, left] = JSON.parse(await outputOf({ source }));
+  if (told[0] !== 'ERR_INTERNAL_ASSERTION') return t.skip(`no ring: ${told[0]}`);
+  deepEqual([told[1], left], ['ERR_INTERNAL_ASSERTION', 0]);
 });
