@@ -1,5 +1,5 @@
 /**
- * A compiler's cache both ways: gathered from where it lies, copied into a buffer, copied into a map.
+ * A compiler's cache both ways: gathered from where it lies, or copied into a buffer or into a map.
  * With a number of nodes it tells times and memory too, beside JSON and v8:
  *
  *     node --expose-gc build/examples/22-compiler-cache.js 1000000
