@@ -12,6 +12,7 @@
  */
 
 import type { Engine, EngineName, EngineStats, Waiter } from './engine/contract.js';
+import { perform, submit } from './engine/observed.js';
 import { PoolEngine } from './engine/pool.js';
 import { PortableEngine } from './engine/portable.js';
 import { openRing, RingEngine } from './engine/ring.js';
@@ -32,7 +33,16 @@ import {
 
 export { Counters, cancelAfter, goesOn, isTransfer } from './engine/contract.js';
 export { isOfRun } from './engine/native.js';
+export {
+  forgetDescriptor,
+  isQuickEngine,
+  nameDescriptor,
+  OPERATION_CHANNEL,
+  type OperationEvent,
+  performTransfer,
+} from './engine/observed.js';
 export type { Engine, EngineName, EngineStats, Waiter };
+export { perform, submit };
 
 const THREADS_DEFAULT = 4;
 const THREADS_MAX = 64;
@@ -246,7 +256,7 @@ export function driveSync<T>(engine: Engine, steps: Steps<T>): T {
       step = afterPauseSync(engine, steps, step.value);
       continue;
     }
-    engine.perform(step.value);
+    perform(engine, step.value);
     step = steps.next();
   }
   return step.value;
@@ -371,7 +381,7 @@ class Drive<T> implements Waiter {
   }
 
   #submit(run: Operation): void {
-    this.#engine.submit(run, this);
+    submit(this.#engine, run, this);
     const { signal } = this.#outcome;
     if (!run.mayWait || !(signal instanceof AbortSignal)) return;
     const forget = atAbort(signal, () => this.#engine.cancel?.(run));

@@ -239,6 +239,16 @@ export {
   mapFileSync,
 } from './mapped.js';
 export {
+  type LatencyHistogram,
+  type LatencyRecorder,
+  type Observation,
+  OPERATION_CHANNEL,
+  type OperationEvent,
+  type OperationListener,
+  observeOperations,
+  recordLatency,
+} from './observation.js';
+export {
   formatProbe,
   type ProbeFeature,
   type ProbeItem,

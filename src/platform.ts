@@ -48,6 +48,7 @@ export {
   SEEK_HOLE,
   Writeback,
 } from './platform/linux.js';
+export { type LatencyHistogram, listen, newHistogram } from './platform/listening.js';
 export {
   endedBefore,
   endWithMemory,

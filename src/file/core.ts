@@ -7,9 +7,11 @@ import {
   driveSync,
   type Engine,
   type EngineStats,
+  forgetDescriptor,
   type Interrupt,
   type MemoryMode,
   memoryModeOf,
+  nameDescriptor,
   type Outcome,
   type Steps,
   start,
@@ -110,6 +112,7 @@ export abstract class FileCore implements Target {
     this.directAlignment = parts.alignment;
     this.pipe = parts.pipe;
     this.#fd = parts.fd;
+    nameDescriptor(engine, parts);
     this.mayRead = access === 'read' || access === 'read-write';
     this.mayWrite = access !== 'read';
     this.mayWriteAt = this.mayWrite && access !== 'append';
@@ -429,8 +432,9 @@ export abstract class FileCore implements Target {
     /* The table keeps the file open, and what is locked through it locked. */
     if (this.#fixed !== undefined) this.#fixed.engine.unregisterFile?.(this.#fixed.place);
     this.#fixed = undefined;
+    if (this.#parts.isOwned) yield close;
+    forgetDescriptor(this.engine, this.#parts);
     if (!this.#parts.isOwned) return;
-    yield close;
     this.counters.count(close);
     if (close.result >= 0) return;
     throw refusal(close.result, { action: 'close the file', syscall: 'close', path: this.path });

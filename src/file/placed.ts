@@ -1,7 +1,13 @@
 /** Reads and writes at positions: whole, or one system call; and the shortest ways for them. */
 import type { Buffers } from '../buffers.js';
 import { byteCount, checkRange } from '../bytes.js';
-import { driveSync, type MemoryMode, type Steps } from '../engine.js';
+import {
+  driveSync,
+  isQuickEngine,
+  type MemoryMode,
+  performTransfer,
+  type Steps,
+} from '../engine.js';
 import { Code } from '../platform.js';
 import type { TransferCode } from './core.js';
 import { besideSteps, checkAligned } from './direct.js';
@@ -120,13 +126,13 @@ export abstract class PlacedFile extends PositionedFile {
   /* The shortest way for the commonest call; whatever it does not finish goes on as a transfer. */
   #transferSync(code: TransferCode, buffers: Buffers, at: number | bigint): number {
     const { engine } = this;
-    if (engine.performTransfer === undefined || !this.isQuick(code, buffers, at)) {
+    if (!isQuickEngine(engine) || !this.isQuick(code, buffers, at)) {
       return this.now(() => this.#transfer(code, buffers, at, true));
     }
     const view = buffers;
     const { length } = view;
     const offset = at as number;
-    const result = engine.performTransfer(code, this.fd, view, offset);
+    const result = performTransfer(engine, code, this.fd, view, offset);
     this.counters.countTransfer(code, false, length, result);
     if (result === length) return length;
     return driveSync(engine, restSteps(this, { code, offset, length }, view, result));

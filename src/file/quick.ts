@@ -1,5 +1,5 @@
 /** The shortest way for the commonest call: one view, one system call, one promise. */
-import { start, type Waiter } from '../engine.js';
+import { start, submit, type Waiter } from '../engine.js';
 import { Code, Operation } from '../platform.js';
 import { restSteps, type Target } from './transfer.js';
 
@@ -48,7 +48,7 @@ class Quick implements Waiter {
     this.target = target;
     this.view = view;
     try {
-      target.engine.submit(operation, this);
+      submit(target.engine, operation, this);
     } catch (error) {
       this.fail(error);
     }

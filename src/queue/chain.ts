@@ -1,5 +1,5 @@
 /** Submissions that were linked: each begins when the one before has done all it was asked to. */
-import { type Engine, goesOn, type Waiter } from '../engine.js';
+import { type Engine, goesOn, submit, type Waiter } from '../engine.js';
 import { Status } from '../errors.js';
 import type { OpenFile } from '../file.js';
 import { Code, errnoOf, Operation } from '../platform.js';
@@ -78,7 +78,7 @@ export class Chain implements Waiter, Home {
 
   #submitRun(head: Submission): void {
     try {
-      this.engine.submit(head.operation, this);
+      submit(this.engine, head.operation, this);
     } catch (error) {
       this.fail(error);
     }

@@ -1,5 +1,5 @@
 /** One submission on its way: from its acceptance to the retrieval of its completion. */
-import { type Engine, type Interrupt, type Steps, start, type Waiter } from '../engine.js';
+import { type Engine, type Interrupt, type Steps, start, submit, type Waiter } from '../engine.js';
 import { AbortError, IoError, Status, timeIsUp } from '../errors.js';
 import { type OpenFile, type Prepared, restSteps } from '../file.js';
 import { Code, codeName, errnoOf, now, Operation, refusal } from '../platform.js';
@@ -220,7 +220,7 @@ export class Submission implements Waiter, Interrupt, Part {
         return;
       }
       file?.latch.check('begin a queued operation', file.path);
-      this.#home.engine.submit(this.operation, this);
+      submit(this.#home.engine, this.operation, this);
     } catch (error) {
       this.fail(error);
     }

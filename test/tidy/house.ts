@@ -21,6 +21,7 @@ export const ranks: Readonly<Record<string, number>> = {
   lock: 6,
   held: 6,
   probe: 6,
+  observation: 6,
   replace: 7,
   journal: 7,
   copy: 8,
@@ -30,6 +31,7 @@ export const ranks: Readonly<Record<string, number>> = {
   image: 8,
   directory: 9,
   index: 10,
+  otel: 10,
   testing: 10,
   cli: 11,
 };
