@@ -1,6 +1,7 @@
+import { openSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Observation, observeOperations, openFile, recordLatency } from 'holdfast';
-import { engineNamed, perform, submit } from '#holdfast/engine.js';
+import { engineNamed, isQuickEngine, perform, performTransfer } from '#holdfast/engine.js';
 import { Code, Operation } from '#holdfast/platform.js';
 import { makeFile } from './gather/writers.js';
 import { looped } from './harness/measure.js';
@@ -17,7 +18,7 @@ export const question: Question = {
     try {
       const path = join(place.path, 'file');
       makeFile(path, fileBytes);
-      yield asked();
+      yield asked(path);
       yield await readCase('readAtSync', path, (file, view) => file.readAtSync(view, 0));
       yield await readCase('readAt', path, (file, view) => file.readAt(view, 0));
     } finally {
@@ -26,45 +27,46 @@ export const question: Question = {
   },
 };
 
-/* The cheapest work there is, with the question whether somebody listens and without it. */
-function asked(): Case {
-  const engine = engineNamed('portable');
-  const nop = new Operation(Code.Nop);
-  const each = (name: string, one: () => void): Subject =>
-    looped({
-      name,
-      unit: 'ns',
-      run: (count) => {
-        for (let index = 0; index < count; index++) one();
-      },
-    });
-  const settled = { settle: (): void => undefined };
-  const handed = (name: string, one: () => void): Subject =>
-    looped({
-      name,
-      unit: 'ns',
-      run: async (count) => {
-        for (let index = 0; index < count; index += depth) {
-          for (let lane = 0; lane < depth; lane++) one();
-          await undefined;
-        }
-      },
-    });
+const sliceCalls = 300;
+const slicesPerRound = 400;
+
+/* Slices shorter than the scheduler's, so that a busy machine disturbs few of them. */
+function sliced(name: string, one: () => void): Subject {
   return {
-    name: 'nothing done, nobody listens',
+    name,
+    round() {
+      const samples: number[] = [];
+      for (let slice = 0; slice < slicesPerRound; slice++) {
+        const begin = process.hrtime.bigint();
+        for (let call = 0; call < sliceCalls; call++) one();
+        samples.push(Number(process.hrtime.bigint() - begin) / sliceCalls);
+      }
+      return samples;
+    },
+  };
+}
+
+/* The question whether somebody listens, beside the same work without it. */
+function asked(path: string): Case {
+  const engine = engineNamed('pool');
+  if (!isQuickEngine(engine)) throw new Error('the pool has a shortest way');
+  const fd = openSync(path, 'r');
+  const view = new Uint8Array(4096);
+  const nop = new Operation(Code.Nop);
+  const read = 'a read of 4 KiB, with the question';
+  const straight = 'a read of 4 KiB, straight to the engine';
+  return {
+    name: 'nobody listens, on the calling thread',
     unit: 'ns',
     higherIsBetter: false,
     rounds: 15,
     subjects: [
-      each('on the calling thread, straight to the engine', () => engine.perform(nop)),
-      each('on the calling thread, with the question', () => perform(engine, nop)),
-      handed('handed over, straight to the engine', () => {
-        engine.submit(new Operation(Code.Nop), settled);
-      }),
-      handed('handed over, with the question', () => {
-        submit(engine, new Operation(Code.Nop), settled);
-      }),
+      sliced(straight, () => void engine.performTransfer(Code.Read, fd, view, 0)),
+      sliced(read, () => void performTransfer(engine, Code.Read, fd, view, 0)),
+      sliced('nothing, straight to the engine', () => engine.perform(nop)),
+      sliced('nothing, with the question', () => perform(engine, nop)),
     ],
+    goals: [{ subject: read, against: straight, timeAtMost: 1.02 }],
   };
 }
 

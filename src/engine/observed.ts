@@ -96,7 +96,7 @@ export function isQuickEngine(engine: Engine): engine is QuickEngine {
 /** Has a run performed on the calling thread. */
 export function perform(engine: Engine, run: Operation): void {
   if (!isObserved()) engine.perform(run);
-  else new Trace(engine, run, 'sync').perform(() => engine.perform(run));
+  else performObserved(engine, run);
 }
 
 /** Has a run performed elsewhere. */
@@ -114,6 +114,21 @@ export function performTransfer(
   offset: number,
 ): number {
   if (!isObserved()) return engine.performTransfer(code, fd, view, offset);
+  return transferObserved(engine, code, fd, view, offset);
+}
+
+/* Apart: what a closure holds is allocated by the function it stands in, listened to or not. */
+function performObserved(engine: Engine, run: Operation): void {
+  new Trace(engine, run, 'sync').perform(() => engine.perform(run));
+}
+
+function transferObserved(
+  engine: QuickEngine,
+  code: Code,
+  fd: number,
+  view: Uint8Array,
+  offset: number,
+): number {
   const { length } = view;
   const trace = new Trace(engine, { code, fd, offset, length }, 'sync');
   return trace.transfer(() => engine.performTransfer(code, fd, view, offset));
