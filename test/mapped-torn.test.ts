@@ -20,6 +20,7 @@ import { deflate } from 'node:zlib';
 import { defaultEngine, type MappedFile, mapFileSync, openFile } from 'holdfast';
 import { refusedAs } from './file/told.js';
 import { fileOf, type MapDoors, onRealMaps, PAGE } from './mapped/maps.js';
+import { Faulty, faultyRefusal } from './ring/faulty.js';
 import { endsWorkers, runChild } from './support/child.js';
 import { compiledProgram } from './support/compile.js';
 import { mountFor } from './support/mounts.js';
@@ -144,6 +145,25 @@ for (const kind of ['tmpfs', 'ext4'] as const) {
     if (mount !== undefined) await onFullDisk(doors, mount.path);
   });
 }
+
+onRealMaps(
+  'a device that fails is no crash, and costs the pages it fails for',
+  async (t, doors) => {
+    const refusal = faultyRefusal();
+    if (refusal !== undefined) return t.skip(refusal);
+    const faulty = await Faulty.mount();
+    t.after(() => faulty.unmount());
+    writeFileSync(faulty.path, new Uint8Array(512 * PAGE).fill(7));
+    const map = await doors.map(faulty.path, { advise: 'random' });
+    const { bytes } = map;
+    await faulty.begin([{ kind: 'read', first: 1, last: 50, code: 'EIO' }]);
+    deepEqual([bytes[3 * PAGE], map.intact], [0, false]);
+    throws(() => map.bytes, torn);
+    await faulty.begin();
+    deepEqual([bytes[3 * PAGE], bytes[2 * PAGE], bytes[511 * PAGE]], [0, 7, 7]);
+    await doors.release(map);
+  },
+);
 
 test('the threads of the pool do not block what mends a fault of theirs', async (t) => {
   if (defaultEngine().capabilities.maps !== true) return t.skip('no maps');
