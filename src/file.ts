@@ -95,6 +95,15 @@ import {
 } from './file/wish.js';
 import { Code, type FileStat, Operation, type PathLike, type Place, placeOf } from './platform.js';
 
+export {
+  closeSteps,
+  readInto,
+  type SyncCode,
+  stepsOf,
+  syncSteps,
+  writeAndSyncSteps,
+  writeFrom,
+} from './file/steps.js';
 export type {
   Access,
   AdviceName,

@@ -226,6 +226,15 @@ export {
   type VerifyReport,
   verifyJournal,
 } from './journal.js';
+export {
+  Jsonl,
+  type JsonlOptions,
+  type JsonlRecovery,
+  type LinesTail,
+  type NulRun,
+  openJsonl,
+  openJsonlSync,
+} from './jsonl.js';
 export { FileLock, type LockFileOptions, lockFile, lockFileSync } from './lock.js';
 export {
   type MapAdviceName,

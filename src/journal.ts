@@ -16,11 +16,13 @@
  * Source: Mohan et al., ARIES, TODS 1992; Pillai et al., All File Systems Are Not Created Equal,
  * OSDI 2014; Rebello et al., ATC 2020; etcd's wal
  */
+
 import type { Buffers } from './buffers.js';
 import { byteCount } from './bytes.js';
 import { drive, type Engine, engineOf } from './engine.js';
 import { IoError, interruption, invalidType, outOfRange, trueOrFalse } from './errors.js';
 import type { AdviceName } from './file.js';
+import { closeSteps, stepsOf } from './file.js';
 import { segmentName, type TailKind } from './frames.js';
 import {
   batchOf,
@@ -50,7 +52,6 @@ import {
   type Shelf,
 } from './journal/reader.js';
 import type { RecoveryReport } from './journal/recovery.js';
-import { closeSteps, stepsOf } from './journal/segment.js';
 import { limited, WriterShelf } from './journal/shelf.js';
 import { type Histogram, JournalCounts, type JournalStats } from './journal/stats.js';
 import { trimSteps } from './journal/trim.js';
@@ -79,7 +80,6 @@ export {
 
 /** A place in a journal: it orders records, and finds them. */
 export type Lsn = number;
-
 export interface VerifyOptions extends JournalCallOptions {
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined;
   readonly engine?: Engine | undefined;
@@ -164,7 +164,7 @@ export class Journal {
     return this.#writing === undefined;
   }
 
-  /** The LSN that the next record gets. */
+  /** That of the next record. */
   get nextLsn(): Lsn {
     return this.#writing?.writer.nextLsn ?? this.#shelf.endLsn;
   }

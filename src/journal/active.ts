@@ -4,6 +4,7 @@ import { alignedBuffer } from '../aligned.js';
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import type { OpenFile, OpenOptions } from '../file.js';
+import { closeSteps, readInto, stepsOf, syncSteps, writeFrom } from '../file.js';
 import {
   encodeHead,
   encodeMark,
@@ -18,7 +19,6 @@ import {
 import { Code, OpenFlag, randomName } from '../platform.js';
 import type { Home } from './home.js';
 import type { JournalSettings } from './options.js';
-import { closeSteps, readInto, stepsOf, syncSteps, writeFrom } from './segment.js';
 
 /** What a journal was asked for and is not given, and why. */
 export interface Fallback {

@@ -2,9 +2,9 @@
 
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
-import { type OpenFile, restSteps } from '../file.js';
+import { closeSteps, type SyncCode, syncSteps, writeAndSyncSteps } from '../file.js';
 import type { SegmentHead } from '../frames.js';
-import { Code, Operation, randomName } from '../platform.js';
+import { Code, randomName } from '../platform.js';
 import {
   type ActiveSegment,
   beginSegmentSteps,
@@ -15,7 +15,6 @@ import {
 } from './active.js';
 import type { Group } from './group.js';
 import { offsetOf } from './scan.js';
-import { closeSteps, type SyncCode, syncSteps } from './segment.js';
 import type { JournalCounts } from './stats.js';
 
 /** Work that no group may stand beside: trims, marks. */
@@ -151,11 +150,11 @@ export class Committer {
     /* One call, durable when it returns; what was written before it does not become so. */
     if (syncs && durable !== undefined && !this.hasUnsynced) {
       this.needsCut = true;
-      yield* writeSteps(durable, bytes, offset, undefined);
+      yield* writeAndSyncSteps(durable, bytes, offset, undefined);
       this.needsCut = false;
     } else if (syncs) {
-      yield* writeSteps(file, bytes, offset, this.#syncCode);
-    } else yield* writeSteps(file, bytes, offset, undefined);
+      yield* writeAndSyncSteps(file, bytes, offset, this.#syncCode);
+    } else yield* writeAndSyncSteps(file, bytes, offset, undefined);
     if (syncs) this.#counts.syncCount++;
     this.#counts.writtenBytes += bytes.length;
   }
@@ -209,41 +208,4 @@ export function* closedSteps(disk: Committer): Steps<void> {
   if (disk.needsCut) yield* disk.cutSteps();
   if (disk.hasUnsynced) yield* disk.syncSteps();
   yield* disk.markSteps(true);
-}
-
-/**
- * Writes a view whole, and syncs behind it in the same run: one crossing where nothing goes wrong.
- * A write that came back short has stopped the run; what is left is written, then synced.
- */
-function* writeSteps(
-  file: OpenFile,
-  view: Uint8Array,
-  offset: number,
-  syncCode: SyncCode | undefined,
-): Steps<void> {
-  const { length } = view;
-  const code = Code.Write;
-  const write = new Operation(code);
-  write.fd = file.fd;
-  write.payload = view;
-  write.offset = offset;
-  write.length = length;
-  write.isDirect = file.direct;
-  let sync: Operation | undefined;
-  if (syncCode !== undefined) {
-    sync = new Operation(syncCode);
-    sync.fd = file.fd;
-    write.next = sync;
-  }
-  file.latch.check('append to the journal', file.path);
-  yield write;
-  file.counters.countTransfer(code, false, length, write.result);
-  if (write.result !== length) {
-    yield* restSteps(file, { code, offset, length }, view, write.result);
-    if (syncCode !== undefined) yield* syncSteps(file, syncCode);
-    return;
-  }
-  if (sync === undefined) return;
-  file.counters.count(sync);
-  if (sync.result < 0) throw file.syncRefused(syncCode as SyncCode, sync.result);
 }

@@ -3,6 +3,7 @@
 import type { Steps } from '../engine.js';
 import { IoError, outOfRange } from '../errors.js';
 import type { OpenFile } from '../file.js';
+import { closeSteps } from '../file.js';
 import {
   FRAME_ALIGNMENT,
   FRAME_HEAD_BYTES,
@@ -16,7 +17,6 @@ import { JournalDamageError } from './damage.js';
 import type { Home } from './home.js';
 import { beyondSteps, offsetOf } from './scan.js';
 import {
-  closeSteps,
   factsSteps,
   followsLoss,
   isSound,

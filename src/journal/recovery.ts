@@ -2,6 +2,7 @@
 
 import type { Steps } from '../engine.js';
 import type { OpenFile } from '../file.js';
+import { closeSteps, readInto, syncSteps, writeFrom } from '../file.js';
 import {
   FIRST_LSN,
   keptName,
@@ -23,7 +24,7 @@ import {
 import { newEpoch } from './commit.js';
 import type { Damage } from './damage.js';
 import type { Listing } from './home.js';
-import { closeSteps, readInto, syncSteps, WINDOW_BYTES, writeFrom } from './segment.js';
+import { WINDOW_BYTES } from './segment.js';
 import type { Survey, Tail } from './survey.js';
 
 /** What was found when a journal was opened, and what was done. */

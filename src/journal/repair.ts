@@ -6,6 +6,7 @@
 import { alignedBuffer } from '../aligned.js';
 import type { Steps } from '../engine.js';
 import type { OpenFile } from '../file.js';
+import { closeSteps, readInto, syncSteps, writeFrom } from '../file.js';
 import {
   distanceWordOf,
   encodeHead,
@@ -24,7 +25,7 @@ import type { Damage } from './damage.js';
 import type { Listing } from './home.js';
 import { keepSteps } from './recovery.js';
 import { offsetOf } from './scan.js';
-import { closeSteps, readInto, type SegmentFacts, syncSteps, writeFrom } from './segment.js';
+import type { SegmentFacts } from './segment.js';
 import { type Survey, surveySteps } from './survey.js';
 
 /* The longest payload of a gap: a multiple of 8, so that the next frame begins behind it. */

@@ -2,7 +2,7 @@
 
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
-import { type OpenFile, type Target, Transfer, transferSteps } from '../file.js';
+import { type OpenFile, readInto, type Target } from '../file.js';
 import {
   decodeHead,
   decodeMark,
@@ -21,39 +21,6 @@ import {
 } from '../frames.js';
 import { Code, libraryMemory, Operation } from '../platform.js';
 import type { Home } from './home.js';
-
-export type SyncCode = typeof Code.Sync | typeof Code.SyncData;
-
-/** Bytes of a file into one view; answers how many there were. Errors: `IoError`. */
-export function* readInto(file: Target, view: Uint8Array, offset: number): Steps<number> {
-  const sequence = { views: [view], byteLength: view.length };
-  return yield* transferSteps(
-    new Transfer(file, sequence, { code: Code.Read, offset, isWhole: true }),
-  );
-}
-
-/** Writes one view whole. Errors: `IoError`. */
-export function* writeFrom(file: Target, view: Uint8Array, offset: number): Steps<void> {
-  const sequence = { views: [view], byteLength: view.length };
-  yield* transferSteps(new Transfer(file, sequence, { code: Code.Write, offset, isWhole: true }));
-}
-
-/**
- * Makes a file durable: its data, or all about it. Errors: `IoError`; the file is broken then.
- */
-export function* syncSteps(file: OpenFile, code: SyncCode = Code.SyncData): Steps<void> {
-  const sync = new Operation(code);
-  sync.fd = file.fd;
-  file.latch.check('sync the journal', file.path);
-  yield sync;
-  file.counters.count(sync);
-  if (sync.result < 0) throw file.syncRefused(code, sync.result);
-}
-
-/** What a call of a file does, as steps. */
-export function stepsOf<T>(file: OpenFile, call: () => Promise<T>): Steps<T> {
-  return file.prepare(call).steps;
-}
 
 /** What a segment begins with, in order. */
 export interface SegmentFacts {
@@ -126,17 +93,6 @@ function unknownVersion(version: number, path: string | undefined): IoError {
 /** Opens a segment for reading, page cache and all. Errors: `IoError`. */
 export function readingSteps(home: Home, firstLsn: number): Steps<OpenFile> {
   return home.open(segmentName(firstLsn), { access: 'read' });
-}
-
-/** Closes files that were read. Never fails: nothing was written through them. */
-export function* closeSteps(...files: readonly (OpenFile | undefined)[]): Steps<void> {
-  for (const file of files) {
-    if (file === undefined || file.fd < 0) continue;
-    const close = new Operation(Code.Close);
-    close.fd = file.fd;
-    close.mustRun = true;
-    yield close;
-  }
 }
 
 export const WINDOW_BYTES = 1048576;

@@ -2,6 +2,7 @@
 
 import type { Steps } from '../engine.js';
 import type { OpenFile } from '../file.js';
+import { closeSteps, readInto, stepsOf, syncSteps } from '../file.js';
 import {
   END_BYTES,
   FIRST_LSN,
@@ -15,16 +16,12 @@ import type { Damage } from './damage.js';
 import type { Home, Listing } from './home.js';
 import { type Beyond, beyondSteps, lsnAt, offsetOf, type ScanReport, scanSteps } from './scan.js';
 import {
-  closeSteps,
   type FaultySegment,
   factsSteps,
   followsLoss,
   isSound,
-  readInto,
   readingSteps,
   type SegmentFacts,
-  stepsOf,
-  syncSteps,
 } from './segment.js';
 
 /** How a journal ends. */

@@ -3,17 +3,11 @@
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import type { OpenFile } from '../file.js';
+import { closeSteps, syncSteps } from '../file.js';
 import { segmentName } from '../frames.js';
 import type { Home } from './home.js';
 import { lsnAt, offsetOf, scanSteps } from './scan.js';
-import {
-  closeSteps,
-  factsSteps,
-  isSound,
-  readingSteps,
-  type SegmentFacts,
-  syncSteps,
-} from './segment.js';
+import { factsSteps, isSound, readingSteps, type SegmentFacts } from './segment.js';
 import type { Survey, Tail } from './survey.js';
 
 /** What a reader knows of a journal that somebody else writes. */
