@@ -63,7 +63,7 @@ describe('holdfast', () => {
   test('says what there is, and what each command takes', () => {
     const { code, out } = holdfast(['--help']);
     equal(code, 0);
-    for (const name of ['probe', 'doctor', 'cp', 'replace', 'lock', 'completion']) {
+    for (const name of ['probe', 'doctor', 'cp', 'replace', 'lock', 'journal', 'completion']) {
       match(out, new RegExp(`^  ${name} `, 'm'));
       const help = holdfast([name, '--help']);
       equal(help.code, 0);

@@ -91,9 +91,9 @@ export function bench(version: () => string): Command {
       { name: 'time', value: 'time', about: 'how long a round is (700ms)' },
     ],
     notes: [
-      'rw is one of randread, randwrite, read, write, syncwrite (over old blocks), syncappend, ' +
-        'replace. Everything happens in a directory made below the path, and is removed. ' +
-        'Buffered jobs read what the page cache has.',
+      'rw is one of randread, randwrite, read, write, syncwrite (over old blocks), ' +
+        'syncappend, journal, replace. Everything happens in a directory made below the path, ' +
+        'and is removed. Buffered jobs read what the page cache has.',
       'write-file-atomic and atomically are measured where they are installed: in node_modules ' +
         'of the working directory.',
     ],

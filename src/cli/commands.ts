@@ -5,6 +5,7 @@ import type { Command } from './command.js';
 import { completion } from './completion.js';
 import { copy } from './copy.js';
 import { doctor } from './doctor.js';
+import { journal } from './journal.js';
 import { lock } from './lock.js';
 import { probe } from './probe.js';
 import { replace } from './replace.js';
@@ -22,5 +23,6 @@ export const commands: readonly Command[] = [
   copy,
   replace,
   lock,
+  journal,
   completion(() => commands),
 ];

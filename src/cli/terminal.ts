@@ -53,6 +53,19 @@ export class Terminal {
     else this.print(text());
   }
 
+  /** For many answers, one after the other: waits for whoever reads them. Errors: none. */
+  async emit(text: string | Uint8Array): Promise<void> {
+    const out = this.#out;
+    if (out.destroyed || out.write(text)) return;
+    await new Promise<void>((resolve) => {
+      const go = (): void => {
+        out.off('drain', go).off('close', go);
+        resolve();
+      };
+      out.on('drain', go).on('close', go);
+    });
+  }
+
   warn(text: string): void {
     this.clear();
     this.#write(this.#err, `${text}\n`);

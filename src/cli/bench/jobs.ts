@@ -9,6 +9,7 @@ export type Deed =
   | 'write'
   | 'syncwrite'
   | 'syncappend'
+  | 'journal'
   | 'replace';
 
 export interface Job {
@@ -32,12 +33,18 @@ const PEERS = [
   'atomically',
 ];
 
-function swept(group: string, deed: Deed, direct: boolean, depths: readonly number[]): Job[] {
+function swept(
+  group: string,
+  deed: Deed,
+  direct: boolean,
+  depths: readonly number[],
+  blockBytes = 4 * KIB,
+): Job[] {
   return depths.map((depth) => ({
     name: `${group}-qd${depth}`,
     group,
     deed,
-    blockBytes: 4 * KIB,
+    blockBytes,
     depth,
     direct,
   }));
@@ -58,6 +65,7 @@ export const JOBS: readonly Job[] = [
   single('write-direct', 'write', MIB, true),
   single('sync-overwrite', 'syncwrite', 4 * KIB),
   single('sync-append', 'syncappend', 4 * KIB),
+  ...swept('journal-commit', 'journal', false, DEPTHS, 128),
   single('replace', 'replace', 4 * KIB),
   ...PEERS.map((peer) => ({
     ...single(`replace by ${peer}`, 'replace', 4 * KIB),
@@ -73,6 +81,7 @@ const DEEDS: readonly Deed[] = [
   'write',
   'syncwrite',
   'syncappend',
+  'journal',
   'replace',
 ];
 const KEYS = ['name', 'rw', 'bs', 'iodepth', 'direct'];

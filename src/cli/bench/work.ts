@@ -1,6 +1,7 @@
 /** The work of a job: what one operation does, on files of a scratch directory. */
 import { join } from 'node:path';
 import { alignedBuffer, type OpenFile, openFile, replaceFile } from '../../index.js';
+import { Journal } from '../../journal.js';
 import { chance } from '../../platform.js';
 import type { Job } from './jobs.js';
 import { peerNamed } from './peers.js';
@@ -83,6 +84,21 @@ function syncs(job: Job, file: OpenFile, sizeBytes: number): Work {
   };
 }
 
+/* As many commits under way as the job says: they share syncs as a program's own would. */
+async function commits({ blockBytes }: Job, { directory }: Place): Promise<Work> {
+  const journal = await Journal.open(join(directory, 'journal'));
+  const record = noise(blockBytes);
+  return {
+    by: OURS,
+    durable: true,
+    async operate() {
+      await journal.append(record);
+      return record.byteLength;
+    },
+    close: () => journal.close(),
+  };
+}
+
 async function replaces({ blockBytes, peer }: Job, { directory }: Place): Promise<Work> {
   const bytes = noise(blockBytes);
   const path = join(directory, 'replaced');
@@ -105,6 +121,7 @@ async function replaces({ blockBytes, peer }: Job, { directory }: Place): Promis
 export async function workOf(job: Job, place: Place): Promise<Work> {
   const { deed, direct } = job;
   if (deed === 'replace') return replaces(job, place);
+  if (deed === 'journal') return commits(job, place);
   const path = deed === 'syncappend' ? join(place.directory, 'grown') : place.file;
   const access = deed === 'syncappend' ? 'append' : deed.endsWith('read') ? 'read' : 'read-write';
   const options = { access, create: access === 'append', direct: direct && 'strict' } as const;
