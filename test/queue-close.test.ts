@@ -91,19 +91,17 @@ inEveryWorld('a file waits for what a queue has of it, staged or under way', asy
 /* The table of registered buffers is shared by all queues of an engine, and has 1024 places. */
 inWorlds(['ring', 'pool', 'portable'], 'close() gives registered buffers back', async (world) => {
   const file = await world.open('file');
-  const whole = world.queue();
-  whole.registerBuffers([patterned(64)]);
-  const { registered } = whole.stats();
-  await whole.close();
+  const told = new Set<string>();
   for (let time = 0; time < 5; time++) {
     const queue = world.queue();
     const slots = queue.registerBuffers(Array.from({ length: 600 }, () => new Uint8Array(512)));
     equal(slots.length, 600);
-    equal(queue.stats().registered, registered, `the ${time}. time`);
+    told.add(queue.stats().registered);
     queue.writeFixed(file, 599, 0, 1);
     await queue.close();
     deepEqual(await all(queue), ['1: 0, 512']);
   }
+  equal(told.size, 1, [...told].join());
 });
 
 inWorlds(
