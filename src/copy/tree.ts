@@ -18,6 +18,7 @@ import {
   syncSteps,
   traitsOfHeld,
 } from './folders.js';
+import { checkLinked, type Linked, linkingTo, noteCopy } from './linked.js';
 import type { CopyProgress } from './options.js';
 import { copySteps, type Route } from './single.js';
 import type { CopyTreeReport, TreeEntry, TreeSettings } from './tree-options.js';
@@ -35,13 +36,6 @@ export type Job =
 export interface Found {
   readonly folder: Folder;
   readonly entries: readonly Entry[];
-}
-
-/** A file with several names, by the first that was copied. */
-interface Linked {
-  isCopied: boolean;
-  readonly path: string;
-  readonly waiting: Job[];
 }
 
 /** A copy of a tree that failed, with what it had completed by then. */
@@ -88,7 +82,7 @@ export class Tree {
   readonly #route: Route;
   readonly #jobs: Job[] = [];
   readonly #open = new Set<Folder>();
-  readonly #linked = new Map<string, Linked>();
+  readonly #linked = new Map<string, Linked<Job>>();
   readonly #fallbacks = new Map<string, { what: string; reason: string; count: number }>();
   readonly #methods: Record<CopyMethod, number> = {
     reflink: 0,
@@ -118,7 +112,7 @@ export class Tree {
       const first = this.#linked.get(key);
       if (first === undefined) {
         const path = pathIn(job.in, job.entry.name);
-        this.#linked.set(key, { isCopied: false, path, waiting: [] });
+        this.#linked.set(key, { isCopied: false, path, waiting: [], copy: undefined });
         return job;
       }
       if (first.isCopied) return { ...job, kind: 'hard link' };
@@ -373,6 +367,8 @@ export class Tree {
     this.#methods[report.method]++;
     this.#counts.files++;
     this.#counts.bytes += report.bytes;
+    const several = this.#linked.get(identityOf(stat));
+    if (several !== undefined) yield* noteCopy(several, target);
   }
 
   *#link(folder: Folder, { name, stat }: Entry): Steps<void> {
@@ -412,23 +408,27 @@ export class Tree {
   }
 
   *#hardLink(folder: Folder, { name, stat }: Entry): Steps<void> {
-    const first = this.#linked.get(identityOf(stat)) as Linked;
-    const root = (this.#root as Folder).target;
-    yield* this.#placed(folder, name, (place) => {
-      const link = new Operation(Code.Link);
-      link.place = entryIn(root, first.path);
-      link.place2 = place;
-      return link;
-    });
+    const file = this.#linked.get(identityOf(stat)) as Linked<Job>;
+    const first = entryIn((this.#root as Folder).target, file.path);
+    yield* this.#placed(folder, name, (place) => linkingTo(first, place), file);
     this.#counts.hardLinks++;
   }
 
   /* Makes a name; where one stands, under a name of its own that is then renamed over it. */
-  *#placed(folder: Folder, name: string, made: (place: Place) => Operation): Steps<void> {
+  *#placed(
+    folder: Folder,
+    name: string,
+    made: (place: Place) => Operation,
+    file?: Linked<Job>,
+  ): Steps<void> {
     const place = entryIn(folder.target, name);
     const run = made(place);
     yield run;
-    if (run.result >= 0) return this.#noteRest(run);
+    if (run.result >= 0) {
+      if (file !== undefined) yield* checkLinked(run, file);
+      else this.#noteRest(run);
+      return;
+    }
     const step = run.code === Code.Link ? 'link' : 'make the link';
     const path = entryIn(folder.source, name).path;
     const isThere = run.result === errnoOf('EEXIST') && this.settings.replaces;
@@ -441,7 +441,8 @@ export class Tree {
     try {
       yield again;
       if (again.result < 0) throw refusedTree(again, { step, path, dest: place.path });
-      this.#noteRest(again);
+      if (file !== undefined) yield* checkLinked(again, file);
+      else this.#noteRest(again);
       yield rename;
       if (rename.result < 0) throw refusedTree(rename, { step: 'rename', path, dest: place.path });
     } finally {
