@@ -234,7 +234,7 @@ export class Journal {
   }
 
   /**
-   * Makes the record of an LSN durable, and all before it.
+   * Makes the record of an LSN durable, and all before it. An LSN inside a record stands for it.
    *
    * Durable: when it resolves, whatever `sync` the journal was opened with.
    * Errors: `TypeError`, `RangeError` for an LSN that is not below `nextLsn`; as `append`.

@@ -157,6 +157,21 @@ everywhere('write() is ordered and durable after syncThrough()', async (_t, { op
   await holds(journal, ['first', 'second']);
 });
 
+/*
+ * An LSN below `nextLsn` that is nobody's: syncThrough compared it with the LSN of the last record,
+ * and synced again and again without an end.
+ */
+everywhere('syncThrough() takes an LSN inside a record for it', async (_t, { open }) => {
+  const journal = await open();
+  const first = journal.write(bytesOf('first'));
+  await journal.syncThrough(first + 1);
+  ok(journal.syncedLsn >= first);
+  const second = journal.write(bytesOf('second'));
+  await journal.syncThrough(journal.nextLsn - 1);
+  equal(journal.syncedLsn, second);
+  await journal.syncThrough(journal.nextLsn - 1);
+});
+
 everywhere('write() of more than memory holds goes on', async (_t, { open }) => {
   const journal = await open({ bufferBytes: 262144, segmentBytes: 4194304 });
   const count = 2000;

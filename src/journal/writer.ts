@@ -168,7 +168,7 @@ export class Writer {
 
   /** Resolves when the record of an LSN, and all before it, is durable. Errors: `IoError`. */
   syncThrough(lsn: number): Promise<void> {
-    if (lsn <= this.#disk.syncedLsn) return Promise.resolve();
+    if (lsn < this.#disk.syncedEndLsn) return Promise.resolve();
     return new Promise((resolve, reject) => {
       this.#syncs.push({ lsn, resolve, reject });
       this.#soon();
@@ -309,11 +309,11 @@ export class Writer {
   }
 
   #tellSynced(): void {
-    const { syncedLsn } = this.#disk;
+    const { syncedEndLsn } = this.#disk;
     const waiters = this.#syncs;
     if (waiters.length > 0) {
-      this.#syncs = waiters.filter(({ lsn }) => lsn > syncedLsn);
-      for (const { lsn, resolve } of waiters) if (lsn <= syncedLsn) resolve();
+      this.#syncs = waiters.filter(({ lsn }) => lsn >= syncedEndLsn);
+      for (const { lsn, resolve } of waiters) if (lsn < syncedEndLsn) resolve();
     }
     for (const listener of this.listeners) listener();
   }
