@@ -110,7 +110,7 @@ const PIPES = 0x50495045;
 function fifo(world: World): { file: OpenFile; give: (bytes: Uint8Array) => void } {
   const path = world.path('fifo');
   execFileSync('mkfifo', [path]);
-  /* Not a number whose close is still to be told of: what is said of it below would be forgotten. */
+  /* Not a number whose close is still to be told of: what is said of it would be forgotten. */
   const recent = Array.from({ length: 64 }, () => openSync('/dev/null', 'r'));
   const fd = openSync(path, 'r+');
   for (const other of recent) closeSync(other);
