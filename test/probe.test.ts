@@ -159,6 +159,8 @@ onAllProbers('probe() says of the engine what is so', async (t, p) => {
   const { engine } = await p.probe(scratch(t));
   equal(engine.engine.value, p.engine.name);
   equal(engine.threads.value, p.isNative ? p.engine.threads : undefined);
+  const { maps } = p.engine.capabilities;
+  deepEqual(engine.maps, maps === true ? { value: true } : { no: maps });
   ok(engine.ring.value !== undefined || /io_uring/.test(engine.ring.no ?? ''));
   match(engine.ring.note ?? engine.ring.no ?? '', /io_uring/);
 });

@@ -38,5 +38,6 @@ export function engineItems(engine: Engine): EngineItems {
     threads:
       engine.threads > 0 ? known(engine.threads) : no('this engine has no threads of its own'),
     ring: ringItem(),
+    maps: engine.capabilities.maps === true ? known(true) : no(engine.capabilities.maps),
   };
 }

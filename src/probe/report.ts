@@ -35,6 +35,8 @@ export interface EngineItems {
   readonly engine: ProbeItem<EngineName>;
   readonly threads: ProbeItem<number>;
   readonly ring: ProbeFeature;
+  /** Whether `mapFile` maps here; else it reads. */
+  readonly maps: ProbeFeature;
 }
 
 /** Who keeps the bytes: that decides what a sync can promise. */

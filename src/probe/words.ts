@@ -32,6 +32,7 @@ export const ENGINE: Table<EngineItems> = {
   engine: ['engine', 'how operations run'],
   threads: ['threads', 'that run operations'],
   ring: ['ring (io_uring)', ''],
+  maps: ['files as memory', 'mapFile maps here; where not, it reads'],
 };
 
 export const VOLUME: Table<VolumeItems> = {
