@@ -189,6 +189,10 @@ async function queues() {
 
 /* More maps than a segment of the table has, faults in some of them, from two threads at once. */
 async function maps() {
+  if (engine.capabilities.maps !== true) {
+    console.log(`WITHOUT maps: ${engine.capabilities.maps}`);
+    return;
+  }
   const path = (index) => join(directory, `mapped ${index % 40}`);
   for (let index = 0; index < 40; index++) writeFileSync(path(index), bytes(40_000));
   const all = [];
