@@ -125,6 +125,13 @@ test('an abort leaves nothing mapped and nothing open', async (t) => {
   controller.abort();
   await rejects(begun, { name: 'AbortError' });
   await rejects(() => mapFile(path, { timeoutMs: 0 }), { code: 'ETIMEDOUT' });
+  if (defaultEngine().capabilities.maps === true) {
+    const map = await mapFile(path, { write: 'shared' });
+    await rejects(() => map.sync({ signal: gone }), { name: 'AbortError' });
+    await rejects(() => map.advise('random', { timeoutMs: 0 }), { code: 'ETIMEDOUT' });
+    deepEqual(await map.sync({ length: 1 }), { primitive: 'msync' });
+    await map.release();
+  }
   deepEqual(mappingsOf(path), []);
   assertNoNewDescriptors(before);
 });
@@ -241,6 +248,11 @@ test('where there are no maps the file is read, and explain() says so', async (t
   await using copy = await mapFile(path, { engine: real });
   truncateSync(path, 0);
   deepEqual([copy.intact, copy.bytes.length], [true, 1000]);
+  const buffer = copy.bytes.buffer as ArrayBuffer;
+  structuredClone(buffer, { transfer: [buffer] });
+  throws(() => copy.bytes, { code: 'ERR_BUFFER_CHANGED' });
+  copy.releaseSync();
+  throws(() => copy.bytes, { code: 'ERR_MAP_RELEASED' });
 });
 
 test('no memory for a map: the file is read', async (t) => {

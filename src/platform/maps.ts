@@ -55,11 +55,19 @@ const taken: WeakMap<ArrayBuffer, unknown> = new WeakMap();
 export function takeAway(buffer: ArrayBuffer): void {
   const memory = memories.get(buffer);
   if (memory === undefined) {
-    taken.set(buffer, structuredClone(buffer, { transfer: [buffer] }));
+    takeCopy(buffer);
     return;
   }
   memory.grow(buffer.byteLength > WASM_PAGES_MAX * WASM_PAGE_BYTES ? 0n : 0);
   taken.set(buffer, memory);
+}
+
+function takeCopy(buffer: ArrayBuffer): void {
+  try {
+    taken.set(buffer, structuredClone(buffer, { transfer: [buffer] }));
+  } catch {
+    /* Somebody has transferred it, or marked it so that nobody can: it is theirs. */
+  }
 }
 
 const collected: FinalizationRegistry<number> = new FinalizationRegistry((handle) => {
