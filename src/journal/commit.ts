@@ -184,10 +184,17 @@ export class Committer {
     }
   }
 
-  /** Makes a file for a segment to come, where there is none. Errors: `IoError`. */
+  /**
+   * Makes a file for the next segment, beside the commits, where zeros are to be written and no
+   * file waits. Never fails: a rotation that finds none makes its own.
+   */
   *prepareSteps(): Steps<void> {
-    if (this.spares.length > 0) return;
-    this.spares.push(yield* makeSpareSteps(this.shop, this.shop.settings.segmentBytes));
+    if (this.spares.length > 0 || this.shop.settings.preallocate !== 'zeros') return;
+    try {
+      this.spares.push(yield* makeSpareSteps(this.shop, this.shop.settings.segmentBytes));
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+    }
   }
 
   /** Writes the mark of the segment that is written, durably. Errors: `IoError`. */

@@ -6,7 +6,7 @@
 
 import type { Sequence } from '../buffers.js';
 import { alignUp } from '../bytes.js';
-import { clockOf, type Engine, type Steps, start } from '../engine.js';
+import { clockOf, drive, type Engine, type Steps, start } from '../engine.js';
 import { IoError } from '../errors.js';
 import { Latch } from '../file.js';
 import {
@@ -65,6 +65,8 @@ export class Writer {
   /* Why nothing goes any more, where that is no IoError: the power of a simulated disk. */
   #lost: unknown;
   #whenIdle: (() => void) | undefined;
+  /* A file for the next segment being made. */
+  #preparing: Promise<void> = Promise.resolve();
   /* Somebody has heard why it is broken. */
   #isTold = false;
 
@@ -184,12 +186,13 @@ export class Writer {
   }
 
   /** Resolves when nothing is under way or waits. */
-  idle(): Promise<void> {
-    return new Promise((resolve) => {
+  async idle(): Promise<void> {
+    await new Promise<void>((resolve) => {
       this.#whenIdle = resolve;
       if (this.isBroken || !this.#hasWork()) this.#tellIdle();
       else this.#soon();
     });
+    await this.#preparing;
   }
 
   /** Writes what gathers by now; resolves when it can be read. Errors: `IoError`. */
@@ -290,11 +293,18 @@ export class Writer {
     this.#underWay = undefined;
     this.#idle = group;
     group.resolveAll();
+    if (job.head !== undefined) this.#prepare();
     for (const { resolve } of job.chores) resolve();
     if (syncs) this.#tellSynced();
     this.#admit();
     if (this.#hasWork()) this.#soon();
     else this.#tellIdle();
+  }
+
+  #prepare(): void {
+    const begin = (): Promise<void> => drive(this.#engine, this.#disk.prepareSteps());
+    const lost = (error: unknown): void => this.#break(error, undefined);
+    this.#preparing = this.#preparing.then(begin).catch(lost);
   }
 
   #count({ group, syncs }: Job): void {
@@ -343,7 +353,7 @@ export class Writer {
     this.#underWay = undefined;
     this.#idle = group;
     if (!this.#isHarmless(job, error)) {
-      this.#break(job, error);
+      this.#break(error, job);
       return;
     }
     /* Nothing was written, and nobody was told an LSN: it is as if they had not been there. */
@@ -370,13 +380,14 @@ export class Writer {
     return group.writeCount === 0 && this.#gather.writeCount === 0;
   }
 
-  #break({ group, chores }: Job, error: unknown): void {
+  #break(error: unknown, job: Job | undefined): void {
     if (error instanceof IoError) this.#latch.trip(error);
     else this.#lost = error;
-    this.#isTold = this.waiterCount + group.waiterCount + this.#syncs.length > 0;
-    group.rejectAll(error);
+    const awaited = this.waiterCount + (job?.group.waiterCount ?? 0) + this.#syncs.length;
+    this.#isTold = this.#isTold || awaited > 0;
+    job?.group.rejectAll(error);
     this.#gather.rejectAll(error);
-    for (const { reject } of [...chores, ...this.#chores.splice(0)]) reject(error);
+    for (const { reject } of [...(job?.chores ?? []), ...this.#chores.splice(0)]) reject(error);
     for (const { reject } of this.#syncs.splice(0)) reject(error);
     for (const { reject } of this.#pending.splice(0).slice(this.#pendingFirst)) reject(error);
     this.#pendingFirst = 0;

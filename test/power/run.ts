@@ -3,8 +3,16 @@
  * asked for. docs/testing.md has the options.
  */
 import { parseArgs } from 'node:util';
+import { journalFaultOf } from './journals.js';
 import { faultOf } from './ledger.js';
-import { type DiskKind, diskKinds, type RecordOptions, record, rigRefusal } from './rig.js';
+import {
+  type DiskKind,
+  diskKinds,
+  type RecordOptions,
+  record,
+  rigRefusal,
+  type Workload,
+} from './rig.js';
 
 /** States of one recording; the next one has other times and other places on the disk. */
 const perRecording = 250;
@@ -17,6 +25,7 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     rounds: { type: 'string', default: '20' },
     'one-commit': { type: 'boolean', default: false },
+    journal: { type: 'boolean', default: false },
     command: { type: 'string' },
     mount: { type: 'string', default: '' },
     make: { type: 'string', default: '' },
@@ -28,13 +37,18 @@ const wordsOf = (text: string): string[] => text.split(' ').filter((word) => wor
 const wanted = numberOf('states');
 const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : numberOf('seed');
 const options: RecordOptions = { mount: values.mount, make: wordsOf(values.make) };
-const workload =
-  values.command === undefined
-    ? {
-        module: new URL('./promises.js', import.meta.url),
-        input: { rounds: numberOf('rounds'), oneCommit: values['one-commit'] },
-      }
-    : { command: wordsOf(values.command) };
+const workload = workloadOf();
+const look = values.journal ? journalFaultOf : faultOf;
+
+function workloadOf(): Workload {
+  const rounds = numberOf('rounds');
+  if (values.command !== undefined) return { command: wordsOf(values.command) };
+  if (values.journal) {
+    return { module: new URL('./journals.js', import.meta.url), input: { rounds } };
+  }
+  const input = { rounds, oneCommit: values['one-commit'] };
+  return { module: new URL('./promises.js', import.meta.url), input };
+}
 
 function numberOf(name: 'states' | 'seed' | 'rounds'): number {
   const value = Number(values[name]);
@@ -58,7 +72,7 @@ async function cut(kind: DiskKind): Promise<void> {
     const recording = await record(kind, workload, options);
     const states = recording.states(seed + recordings, Math.min(perRecording, wanted - looked));
     for (const state of states) {
-      const fault = await faultOf(state);
+      const fault = await look(state);
       if (fault === undefined) continue;
       if (++wrong <= faultsShownMax) console.log(`  seed ${seed + recordings}, ${fault}`);
     }

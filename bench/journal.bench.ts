@@ -1,0 +1,199 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type Engine, Journal, type JournalOptions } from 'holdfast';
+import { engineNamed } from '#holdfast/engine.js';
+import { compilePeer } from './harness/peers.js';
+import { durablePlaces, type Place } from './harness/places.js';
+import type { Case, Goal, Question, Subject, Surroundings } from './harness/question.js';
+
+export const question: Question = {
+  description: 'a journal: committers at the same time, writes with one sync, batches, against C',
+  async *cases(surroundings) {
+    const places = durablePlaces(surroundings);
+    const ms = surroundings.isQuick ? 150 : 500;
+    try {
+      for (const place of places) {
+        yield alone(place, ms, surroundings);
+        yield together(place, ms);
+        for (const bytes of [64, 4096]) yield written(place, bytes);
+        yield batches(place);
+        yield delays(place, ms);
+      }
+    } finally {
+      for (const place of places) place.close();
+    }
+  },
+};
+
+const engineNames = ['pool', 'ring', 'portable'] as const;
+
+function engines(): Engine[] {
+  return engineNames.flatMap((name) => {
+    try {
+      return [engineNamed(name)];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** A journal in a directory of its own, its first segment written with zeros. */
+async function opened(place: Place, options: JournalOptions): Promise<Journal> {
+  const directory = mkdtempSync(join(place.path, 'journal-'));
+  return Journal.open(directory, { preallocate: 'zeros', segmentBytes: 16777216, ...options });
+}
+
+async function closed(journal: Journal): Promise<void> {
+  await journal.close();
+  rmSync(journal.path, { recursive: true });
+}
+
+/** Acknowledged a second, by so many who append again as soon as they are told. */
+async function rate(journal: Journal, committers: number, ms: number): Promise<number> {
+  const record = Buffer.alloc(64, 7);
+  const began = performance.now();
+  const end = began + ms;
+  let count = 0;
+  const commit = async (): Promise<void> => {
+    while (performance.now() < end) {
+      await journal.append(record);
+      count++;
+    }
+  };
+  await Promise.all(Array.from({ length: committers }, commit));
+  return (count / (performance.now() - began)) * 1000;
+}
+
+function committing(place: Place, engine: Engine, committers: number, ms: number): Subject {
+  return {
+    name: `${committers} on ${engine.name}`,
+    durable: true,
+    round: async () => {
+      const journal = await opened(place, { engine });
+      const found = await rate(journal, committers, ms);
+      await closed(journal);
+      return [found];
+    },
+  };
+}
+
+function alone(place: Place, ms: number, surroundings: Surroundings): Case {
+  const own = engines().map((engine) => committing(place, engine, 1, ms));
+  const program = compilePeer('journal', surroundings);
+  const inC =
+    program === undefined ? [] : ['fdatasync', 'dsync'].map((how) => loop(place, program, how, ms));
+  const [first] = own;
+  return {
+    name: `one committer, 64 B, durable each, on ${place.fileSystem}`,
+    unit: '1/s',
+    higherIsBetter: true,
+    subjects: [...own, ...inC],
+    goals:
+      inC.length === 0
+        ? []
+        : [{ subject: first?.name ?? '', against: 'C, fdatasync', rateAtLeast: 1 }],
+  };
+}
+
+function loop(place: Place, program: string, how: string, ms: number): Subject {
+  return {
+    name: `C, ${how}`,
+    durable: true,
+    round: () => {
+      const words = [join(place.path, 'c'), '96', String(ms / 1000), how];
+      const { stdout, stderr, status } = spawnSync(program, words, { encoding: 'utf8' });
+      if (status !== 0) throw new Error(stderr);
+      return [Number(stdout)];
+    },
+  };
+}
+
+function together(place: Place, ms: number): Case {
+  const [engine] = engines();
+  const counts = [1, 8, 64, 512, 4096];
+  const name = (count: number): string => `${count} on ${engine?.name}`;
+  const goals: Goal[] = [
+    { subject: name(8), against: name(1), rateAtLeast: 7 },
+    { subject: name(64), against: name(1), rateAtLeast: 55 },
+  ];
+  return {
+    name: `committers at the same time, 64 B, on ${place.fileSystem}`,
+    unit: '1/s',
+    higherIsBetter: true,
+    subjects: engines()
+      .slice(0, 2)
+      .flatMap((one) => counts.map((count) => committing(place, one, count, ms))),
+    goals,
+  };
+}
+
+function written(place: Place, bytes: number): Case {
+  const count = bytes === 64 ? 500_000 : 20_000;
+  const record = Buffer.alloc(bytes, 7);
+  return {
+    name: `write, and one sync at the end, ${bytes} B, on ${place.fileSystem}`,
+    unit: '1/s',
+    higherIsBetter: true,
+    rounds: 5,
+    subjects: engines().map((engine) => ({
+      name: engine.name,
+      durable: true,
+      round: async () => {
+        const journal = await opened(place, { engine, preallocate: true, segmentBytes: 134217728 });
+        const began = performance.now();
+        let lsn = 0;
+        for (let index = 0; index < count; index++) lsn = journal.write(record);
+        await journal.syncThrough(lsn);
+        const passed = performance.now() - began;
+        await closed(journal);
+        return [(count / passed) * 1000];
+      },
+    })),
+  };
+}
+
+function batches(place: Place): Case {
+  const batch = Array.from({ length: 10_000 }, () => Buffer.alloc(150, 3));
+  return {
+    name: `appendBatch of 10,000 records of 150 B, on ${place.fileSystem}`,
+    unit: '1/s',
+    higherIsBetter: true,
+    rounds: 5,
+    subjects: engines().map((engine) => ({
+      name: engine.name,
+      durable: true,
+      round: async () => {
+        const journal = await opened(place, { engine, preallocate: true, segmentBytes: 67108864 });
+        const began = performance.now();
+        for (let turn = 0; turn < 10; turn++) await journal.appendBatch(batch);
+        const passed = performance.now() - began;
+        await closed(journal);
+        return [(100_000 / passed) * 1000];
+      },
+    })),
+  };
+}
+
+function delays(place: Place, ms: number): Case {
+  return {
+    name: `event loop delay, p99, under 512 committers, on ${place.fileSystem}`,
+    unit: 'ms',
+    higherIsBetter: false,
+    rounds: 5,
+    subjects: engines().map((engine) => ({
+      name: engine.name,
+      round: async () => {
+        const journal = await opened(place, { engine });
+        const delay = monitorEventLoopDelay({ resolution: 1 });
+        delay.enable();
+        await rate(journal, 512, ms);
+        delay.disable();
+        await closed(journal);
+        return [delay.percentile(99) / 1e6];
+      },
+    })),
+    goals: engines().map(({ name }) => ({ subject: name, valueAtMost: 5 })),
+  };
+}
