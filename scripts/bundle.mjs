@@ -74,7 +74,7 @@ function bundleCommand(esbuild) {
     platform: 'node',
     target: 'node20',
     format: 'esm',
-    minifyWhitespace: true,
+    minify: true,
     lineLimit: 100,
     logLevel: 'error',
   });

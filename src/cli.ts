@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /**
- * The command `holdfast`: probe, doctor, bench, cp, replace, lock, journal. Hides the words of a
- * shell; what is done is done by the library: a command promises what its function promises.
+ * The command `holdfast`: probe, doctor, bench, cp, replace, lock, journal, image. Hides the words
+ * of a shell; what is done is done by the library: a command promises what its function does.
  *
  * Invariants: 1. Standard output holds the answer alone, with `--json` one JSON value, or one on
  *                each line for records; progress, warnings and refusals go to standard error.

@@ -20,7 +20,7 @@ import { openFile, openFileSync, type PathLike } from './file.js';
 import { Building } from './image/building.js';
 import type { Core } from './image/core.js';
 import { answered, answeredSync, checkNames, Image } from './image/image.js';
-import { type Asking, inMemory, type Origin, openSteps } from './image/opening.js';
+import { type Asking, inMemory, type Origin, openSteps, schemaSteps } from './image/opening.js';
 import {
   type OpenImageOptions,
   type OpenSettings,
@@ -205,6 +205,31 @@ export function imageOf<F extends Fields>(
     release: () => Promise.resolve(),
     releaseSync: () => undefined,
   }) as OpenedImage<F>;
+}
+
+/**
+ * The schema that an image carries: to open one that nobody has a schema for.
+ *
+ * Shapes: what is seen by it is typed by nobody; `schema.description` tells what it is, as JSON.
+ * Errors: `TypeError` for bad input; `IoError`: of kind `corrupt` where the file is no image,
+ * `unsupported` for another version; `AbortError`.
+ */
+export async function readImageSchema(
+  path: PathLike,
+  options: Pick<OpenImageOptions, 'engine' | 'signal' | 'timeoutMs'> = {},
+): Promise<Schema<Fields>> {
+  checkOptions(options);
+  const { signal, timeoutMs } = options;
+  const told = { signal, timeoutMs };
+  const engine = engineOf(options.engine);
+  const file = await openFile(path, { engine, ...told });
+  try {
+    const { size } = await file.stat(told);
+    const steps = schemaSteps({ path: file.path, size, whole: undefined });
+    return await answered(engine, file, steps, told);
+  } finally {
+    await file.close();
+  }
 }
 
 interface Opening {

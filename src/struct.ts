@@ -130,6 +130,17 @@ export function seenAs(
   return { image, seen: adapt(image, schema) };
 }
 
+/**
+ * The schema that a description is of: what an image has that nobody has a schema for.
+ *
+ * Errors: `IoError` of kind `corrupt` for a description that is none.
+ */
+export function schemaIn(description: string, offset: number, path?: string): Schema<Fields> {
+  const { fields } = readDescription(description, offset, path).layout;
+  const types = fields.map(({ name, type }) => [name, type] as const);
+  return new Schema(Object.fromEntries(types) as unknown as Fields);
+}
+
 /** True for a place where an image and a schema differ. */
 export function isDifference(seen: Described | Difference): seen is Difference {
   return !(seen instanceof StructType);

@@ -63,7 +63,16 @@ describe('holdfast', () => {
   test('says what there is, and what each command takes', () => {
     const { code, out } = holdfast(['--help']);
     equal(code, 0);
-    for (const name of ['probe', 'doctor', 'cp', 'replace', 'lock', 'journal', 'completion']) {
+    for (const name of [
+      'probe',
+      'doctor',
+      'cp',
+      'replace',
+      'lock',
+      'journal',
+      'image',
+      'completion',
+    ]) {
       match(out, new RegExp(`^  ${name} `, 'm'));
       const help = holdfast([name, '--help']);
       equal(help.code, 0);

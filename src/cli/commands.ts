@@ -5,6 +5,7 @@ import type { Command } from './command.js';
 import { completion } from './completion.js';
 import { copy } from './copy.js';
 import { doctor } from './doctor.js';
+import { image } from './image.js';
 import { journal } from './journal.js';
 import { lock } from './lock.js';
 import { probe } from './probe.js';
@@ -24,5 +25,6 @@ export const commands: readonly Command[] = [
   replace,
   lock,
   journal,
+  image,
   completion(() => commands),
 ];

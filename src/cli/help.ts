@@ -31,7 +31,7 @@ const EXIT_ROWS: readonly (readonly [string, string])[] = [
   ['0', 'done'],
   ['1', 'refused by the system; the reason stands on standard error'],
   ['2', 'wrong words; nothing was done'],
-  ['3', 'done, and something was found: data could be lost here (doctor), a journal is damaged'],
+  ['3', 'done, and something was found: data could be lost here, a journal or an image is damaged'],
   ['75', 'lock: somebody else has it'],
   ['126, 127', 'lock: the command cannot be run, is not there; else its own exit code'],
   ['130, 143', 'ended by Ctrl-C or SIGTERM; nothing half-made is left'],

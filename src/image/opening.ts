@@ -1,9 +1,9 @@
 /** How an image gets into memory, by either face: what is asked of the file, step by step. */
 import { allocated } from '../buffers.js';
 import type { AnySchema } from '../struct.js';
-import { damaged } from '../struct.js';
+import { damaged, type Fields, type Schema, schemaIn } from '../struct.js';
 import { Core, checkSize, type Ends, trailerIn } from './core.js';
-import { FRAME_BYTES } from './format.js';
+import { checkHeader, FRAME_BYTES, tailOf } from './format.js';
 import type { OpenSettings, Verify } from './options.js';
 
 /* The end of most images is in the last bytes, whatever their size is. */
@@ -53,6 +53,13 @@ function* endsSteps(origin: Origin): Asking<Ends> {
     ? last.subarray(start, start + length)
     : yield* bytesAt(origin, trailer.end, length);
   return { path, size, header, trailer, tail };
+}
+
+/** The schema that an image describes. Errors: `IoError`. */
+export function* schemaSteps(origin: Origin): Asking<Schema<Fields>> {
+  const { header, trailer, tail, path } = yield* endsSteps(origin);
+  checkHeader(header, path);
+  return schemaIn(tailOf(tail, trailer, path).description, trailer.end, path);
 }
 
 /**
