@@ -1,5 +1,5 @@
 /** Streams when the system refuses, falls short, or the caller gives up: what is told and there. */
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, fail, ok } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { closeSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -212,14 +212,19 @@ onBothEngines(
 );
 
 onBothEngines('a signal that outlives many streams is left alone by them', async (_, doors) => {
-  const { signal } = new AbortController();
+  const aborter = new AbortController();
+  const { signal } = aborter;
   const warnings: Error[] = [];
   const hear = (warning: Error): void => void warnings.push(warning);
   process.on('warning', hear);
   for (let round = 0; round < 20; round++) {
     const file = await sourceOf(doors, patterned(100));
-    equal((await bytesOf(file.createReadStream({ signal }))).length, 100);
+    const stream = file.createReadStream({ signal });
+    equal((await bytesOf(stream)).length, 100);
+    await closed(stream);
+    stream.destroy = () => fail('a stream that is over hears nothing of the signal');
   }
+  aborter.abort();
   await setImmediate();
   process.off('warning', hear);
   deepEqual(

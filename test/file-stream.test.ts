@@ -7,6 +7,7 @@ import { finished, pipeline } from 'node:stream/promises';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { openFile } from 'holdfast';
+import { Code } from '#holdfast/platform.js';
 import { cutEvery, patterned } from './file/bytes.js';
 import { type Doors, onBothEngines } from './file/doors.js';
 import { refusedAs } from './file/told.js';
@@ -284,6 +285,8 @@ onBothEngines('streams of direct files take any length, start and end', async (_
     const file = await fileOf(doors, bytes, { direct: true });
     const stream = file.createReadStream({ start, end, highWaterMark: 70_000 });
     ok((await bytesOf(stream)).equals(bytes.subarray(start, (end ?? 1e9) + 1)), `${start} ${end}`);
+    const { length } = bytes.subarray(start, (end ?? 1e9) + 1);
+    ok(file.stats().bytesRead <= length + 2 * 4096, 'no block but the outermost is read twice');
   }
   const file = await fileOf(doors, new Uint8Array(0), { direct: true });
   const stream = file.createWriteStream({ sync: 'data' });
@@ -371,6 +374,16 @@ onBothEngines('emitClose: false keeps quiet', async (_, doors) => {
   while (file.fd >= 0) await setImmediate();
   await setImmediate();
   deepEqual(events, ['end']);
+});
+
+onBothEngines('what is read behind an end that was met is not given', async (t, doors) => {
+  const path = join(scratch(t), 'file');
+  writeFileSync(path, patterned(400_000));
+  const grown = doors.judged(({ code, offset }) =>
+    code === Code.Read && offset === 65_536 ? { answers: 0 } : undefined,
+  );
+  const stream = (await grown.open(path)).createReadStream({ highWaterMark: 262_144 });
+  ok((await bytesOf(stream)).equals(patterned(65_536)), 'as if it had grown after that read');
 });
 
 onBothEngines('a file that grows while it is read gives no hole', async (_, doors) => {

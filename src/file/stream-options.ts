@@ -5,7 +5,7 @@ import { invalidType, invalidValue, outOfRange, trueOrFalse } from '../errors.js
 export interface StreamOptions {
   /** Where in the file it begins, in bytes. Default 0; the end, for a file open for append. */
   readonly start?: number | bigint | undefined;
-  /** Bytes that wait inside the stream at most, those under way among them. Default 512 KiB. */
+  /** Bytes that wait inside the stream at most, those under way among them. Default 1 MiB. */
   readonly highWaterMark?: number | undefined;
   /** Close the file when the stream is over, by its end, an error or `destroy`. Default true. */
   readonly autoClose?: boolean | undefined;
@@ -36,7 +36,7 @@ interface NodeOptions {
 export interface ReadStreamOptions extends ReadableOptions, NodeOptions {}
 export interface WriteStreamOptions extends WritableOptions, NodeOptions {}
 
-const HIGH_WATER_BYTES = 524288;
+const HIGH_WATER_BYTES = 1048576;
 const HIGH_WATER_MAX = 2 ** 30;
 
 /** What every stream was told. */
