@@ -79,7 +79,7 @@ export {
   opensDescriptor,
 } from './platform/operation.js';
 export {
-  holdersInTable,
+  holderInTable,
   type ProcessState,
   processState,
   type ShownLock,

@@ -1,7 +1,7 @@
 /** Who holds a lock that is refused: words for a message, looked up when it is needed. */
 import type { Engine } from '../engine.js';
 import { IoError } from '../errors.js';
-import { environment, holdersInTable, processState, type ShownLock } from '../platform.js';
+import { environment, holderInTable, processState, type ShownLock } from '../platform.js';
 import { type Claim, type LockRange, overlaps } from './claims.js';
 
 /** Whoever holds a lock, as far as it can be told. */
@@ -61,7 +61,7 @@ export function ownerSeen({ engine, file, ...wanted }: Refused): LockOwner | und
     if (lock.isFlock !== wanted.isFlock || !overlaps(lock, wanted.range)) return false;
     return wanted.exclusive || lock.isExclusive;
   };
-  const [pid] = holdersInTable({ device, inode, matters }, LOOKING_MS);
+  const pid = holderInTable({ device, inode, matters }, LOOKING_MS);
   return pid === undefined ? undefined : ownerByNumber(pid);
 }
 

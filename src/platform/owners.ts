@@ -87,16 +87,15 @@ function holdsLock(pid: string, { device, inode, matters }: LockQuestion): boole
 }
 
 /**
- * The processes that hold a lock of a file, as far as this one may look into others and finds them
+ * A process that holds a lock of a file, as far as this one may look into others and finds it
  * within `milliseconds`: the thread is kept that long at most. The youngest are looked at first.
  */
-export function holdersInTable(question: LockQuestion, milliseconds: number): number[] {
+export function holderInTable(question: LockQuestion, milliseconds: number): number | undefined {
   const endMs = now() + milliseconds;
-  const found: number[] = [];
   const pids = namesIn('/proc').filter((name) => /^\d+$/.test(name));
   for (const pid of pids.sort((one, two) => Number(two) - Number(one))) {
     if (now() > endMs) break;
-    if (holdsLock(pid, question)) found.push(Number(pid));
+    if (holdsLock(pid, question)) return Number(pid);
   }
-  return found;
+  return undefined;
 }
