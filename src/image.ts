@@ -73,6 +73,7 @@ export {
   map,
   type OutputOf,
   optional,
+  type Plain,
   type Row,
   ref,
   Schema,

@@ -185,6 +185,7 @@ export {
   openImage,
   openImageSync,
   optional,
+  type Plain,
   type Row,
   ref,
   Schema,

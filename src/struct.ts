@@ -29,6 +29,7 @@ export {
 } from './struct/kind.js';
 export { type ArrayType, array, type ListType, ListView, list } from './struct/lists.js';
 export { type MapType, MapView, map } from './struct/maps.js';
+export type { Plain } from './struct/plain.js';
 export {
   copyOf,
   type Fields,

@@ -21,6 +21,7 @@ import { crashEverywhere, simulatedDisk } from 'holdfast/testing';
 import { engineFor, engineNames } from './file/doors.js';
 import { golden, goldens } from './image/goldens.js';
 import { Shape, shape } from './struct/schemas.js';
+import { outputOf } from './support/child.js';
 import { scratch } from './support/scratch.js';
 
 const Views = struct({ views: list(bytes) });
@@ -158,3 +159,31 @@ for (const { name, schema, value } of goldens) {
     deepEqual(image.copy(), copyOf(imageOf(bytesOf, schema as never).root));
   });
 }
+
+const STREAM = `
+  import { readFileSync, writeFileSync } from 'node:fs';
+  import { list, struct, text, u32, writeImage } from 'holdfast/image';
+  const Rows = struct({ rows: list(struct({ n: u32, name: text })) });
+  function* rows(count) {
+    for (let n = 0; n < count; n++) yield { n, name: 'the name of row ' + n };
+  }
+  const peak = () => {
+    const kilobytes = /VmHWM:\\s+(\\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))[1];
+    writeFileSync('/proc/self/clear_refs', '5');
+    return Number(kilobytes) / 1000;
+  };
+  const [path] = process.argv.slice(1);
+  await writeImage(path, Rows, { rows: rows(300_000) }, { durable: false });
+  peak();
+  const before = peak();
+  const { bytes } = await writeImage(path, Rows, { rows: rows(3_000_000) }, { durable: false });
+  console.log(JSON.stringify({ megabytes: bytes / 1e6, more: peak() - before }));
+`;
+
+test('an image of 140 MB is streamed within half of that', async (t) => {
+  if (!existsSync('/proc/self/clear_refs')) return t.skip('no peaks here');
+  const output = await outputOf({ source: STREAM, args: [join(scratch(t), 'image')] });
+  const { megabytes, more } = JSON.parse(output) as { megabytes: number; more: number };
+  t.diagnostic(output.trim());
+  ok(megabytes > 130 && more < 70, output);
+});

@@ -1,6 +1,6 @@
 /** Images: written and seen again by every way, whole or in part, older and newer, streamed. */
 import { deepEqual, equal, match, notEqual, ok, rejects, throws } from 'node:assert/strict';
-import { readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -28,7 +28,7 @@ import { joined, seedOf } from './file/bytes.js';
 import { engineFor, engineNames } from './file/doors.js';
 import { examples } from './struct/random.js';
 import { Shape, shape } from './struct/schemas.js';
-import { openDescriptors, scratch } from './support/scratch.js';
+import { openDescriptors, scratch, scratchInMemory } from './support/scratch.js';
 
 const Item = struct({ n: u32, name: text });
 const Table = struct({
@@ -359,4 +359,35 @@ test('bad input is refused before anything happens', async (t) => {
   await writeImage(path, Shape, shape);
   await rejects(openImage(path, Shape, { signal: gone }), { name: 'AbortError' });
   await rejects(writeImage(path, Shape, shape, { signal: gone }), { name: 'AbortError' });
+});
+
+test('images in memory file systems, many times, leave nothing behind', async (t) => {
+  const path = join(scratchInMemory(t), 'image');
+  await writeImage(path, Table, table);
+  const before = openDescriptors().size;
+  const maps = (): number => {
+    if (!existsSync('/proc/self/maps')) return 0;
+    return readFileSync('/proc/self/maps', 'utf8').split(path).length - 1;
+  };
+  for (let turn = 0; turn < 500; turn++) {
+    using image = openImageSync(path, Table, { verify: 'header' });
+    equal(image.items.at(turn)?.n, turn);
+  }
+  await Promise.all(
+    Array.from({ length: 50 }, async (_, turn) => {
+      await using image = await openImage(path, Table);
+      equal(image.names.get(`key ${turn}`), turn);
+    }),
+  );
+  deepEqual([openDescriptors().size, maps()], [before, 0]);
+});
+
+test('a copy has the types of a plain value, and needs the image no longer', () => {
+  const image = imageOf(encodeImage(Table, table).toBuffer(), Table);
+  const { items, names, numbers, title } = image.copy();
+  image.closeSync();
+  equal(items[7]?.name.length, 6);
+  equal(names.get('key 3'), 3);
+  equal((numbers[4] as number) + 1, 2);
+  equal(title.toUpperCase(), 'EIN TITEL');
 });

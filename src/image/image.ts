@@ -2,7 +2,7 @@
 import { drive, type Engine, Pause, type Steps } from '../engine.js';
 import { invalidType } from '../errors.js';
 import type { CallOptions, OpenFile } from '../file.js';
-import { copyOf, type Fields, fieldIndexOf, type ViewOf } from '../struct.js';
+import { copyOf, type Fields, fieldIndexOf, type Plain, type ViewOf } from '../struct.js';
 import type { Core, SectionReport } from './core.js';
 import { type Ask, type Asking, loadSteps, type Origin } from './opening.js';
 import type { ImageMode, Verify } from './options.js';
@@ -129,7 +129,7 @@ export class Image<F extends Fields> {
   }
 
   /** Plain values of all of it, which need the image no longer. Errors: as `root`. */
-  copy(): unknown {
+  copy(): Plain<ViewOf<F>> {
     return copyOf(this.root);
   }
 

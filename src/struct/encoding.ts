@@ -71,7 +71,7 @@ function* fieldSteps(
 ): Generator<Wait, void, unknown> {
   try {
     if (type instanceof ListType && isIterable(value) && !isRow(type, value)) {
-      const builder = new ListBuilder(emitter, type.element);
+      const builder = new ListBuilder(emitter, type.inner);
       yield* elementSteps(value, builder, emitter);
       builder.end(block, offset);
     } else {
@@ -83,7 +83,7 @@ function* fieldSteps(
 }
 
 function isRow(type: ListType<never, unknown>, value: unknown): boolean {
-  const { element } = type;
+  const element = type.inner;
   return element instanceof Scalar && element.bytesOf(value) !== undefined;
 }
 

@@ -110,6 +110,21 @@ export abstract class Composite<In, Out, L extends Layout = Layout> extends Type
   }
 }
 
+/** A type of which there is one, with nothing inside. */
+export abstract class Leaf<In, Out> extends Type<In, Out> {
+  parts(): readonly AnyType[] {
+    return [];
+  }
+
+  shape(): Shape {
+    return this.word;
+  }
+
+  over(): AnyType {
+    return this;
+  }
+}
+
 /** The layout of an offset and a count. */
 export const SPAN: Layout = { size: 16, alignment: 8, isFlat: false };
 
@@ -166,6 +181,29 @@ export class Part {
   get type(): AnyType {
     this.#type ??= resolved(this.#given, this.#argument);
     return this.#type;
+  }
+}
+
+/** A type with one other inside. */
+export abstract class Holder<In, Out> extends Composite<In, Out> {
+  readonly #part: Part;
+
+  constructor(part: unknown, argument: string) {
+    super();
+    this.#part = new Part(part, argument);
+  }
+
+  /** The type inside. */
+  get inner(): AnyType {
+    return this.#part.type;
+  }
+
+  parts(): readonly AnyType[] {
+    return [this.inner];
+  }
+
+  shape([inner]: readonly number[]): Shape {
+    return [this.word, inner];
   }
 }
 

@@ -5,13 +5,12 @@ import type { Block, Emitter } from './emitter.js';
 import {
   type AnyType,
   AT,
-  Composite,
+  Holder,
   type InputOf,
   type Layout,
   type Lazy,
   Misfit,
   type OutputOf,
-  Part,
   type Putter,
   REGION,
   type Seen,
@@ -244,29 +243,14 @@ type RowInput<T> = T extends () => infer U
     : never;
 
 /** Elements in a row, as many as there are. */
-export class ListType<In, Out> extends Composite<In, Out> {
+export class ListType<In, Out> extends Holder<In, Out> {
   readonly word = 'list';
-  readonly #element: Part;
-
   constructor(element: unknown) {
-    super();
-    this.#element = new Part(element, 'element');
-  }
-
-  get element(): AnyType {
-    return this.#element.type;
+    super(element, 'element');
   }
 
   protected lay(): Layout {
     return SPAN;
-  }
-
-  parts(): readonly AnyType[] {
-    return [this.element];
-  }
-
-  shape([element]: readonly number[]): Shape {
-    return ['list', element];
   }
 
   over([element]: readonly Lazy<AnyType>[]): AnyType {
@@ -274,7 +258,7 @@ export class ListType<In, Out> extends Composite<In, Out> {
   }
 
   put(emitter: Emitter, block: Block, at: number, value: unknown): void {
-    const { element } = this;
+    const element = this.inner;
     const row = element instanceof Scalar ? element.bytesOf(value) : undefined;
     if (row !== undefined) {
       if (row.length === 0) return;
@@ -292,7 +276,7 @@ export class ListType<In, Out> extends Composite<In, Out> {
   }
 
   get(region: Region, at: number): unknown {
-    const { element } = this;
+    const element = this.inner;
     const count = countAt(region, at + 8);
     const { size, alignment } = element;
     if (element instanceof Scalar) {
@@ -305,7 +289,7 @@ export class ListType<In, Out> extends Composite<In, Out> {
   }
 
   view(region: Region, at: number, count: number): ListView<unknown> {
-    const { element } = this;
+    const element = this.inner;
     const { size, alignment } = element;
     if (count === 0) return empty(region, new ListView(element, { region, at }, 0, false));
     const offset = countAt(region, at);
@@ -352,14 +336,12 @@ export function list<const T extends Lazy<AnyType>>(
 }
 
 /** As many elements as the schema says, where the array itself stands. */
-export class ArrayType<In, Out> extends Composite<In, Out> {
+export class ArrayType<In, Out> extends Holder<In, Out> {
   readonly word = 'array';
-  readonly #element: Part;
   readonly #count: number;
 
   constructor(element: unknown, count: number) {
-    super();
-    this.#element = new Part(element, 'element');
+    super(element, 'element');
     this.#count = byteCount(count, 'count');
     if (count < 1) throw outOfRange('count', '1 or more', count);
   }
@@ -369,16 +351,12 @@ export class ArrayType<In, Out> extends Composite<In, Out> {
   }
 
   protected lay(): Layout {
-    const { size, alignment, isFlat } = this.#element.type;
+    const { size, alignment, isFlat } = this.inner;
     return { size: size * this.#count, alignment, isFlat };
   }
 
-  parts(): readonly AnyType[] {
-    return [this.#element.type];
-  }
-
-  shape([element]: readonly number[]): Shape {
-    return ['array', element, this.#count];
+  override shape([element]: readonly number[]): Shape {
+    return [this.word, element, this.#count];
   }
 
   over([element]: readonly Lazy<AnyType>[]): AnyType {
@@ -386,7 +364,7 @@ export class ArrayType<In, Out> extends Composite<In, Out> {
   }
 
   put(emitter: Emitter, block: Block, at: number, value: unknown): void {
-    const element = this.#element.type;
+    const element = this.inner;
     const row = element instanceof Scalar ? element.bytesOf(value) : undefined;
     if (row !== undefined && row.length === this.size) {
       block.bytes.set(row, at);
@@ -410,7 +388,7 @@ export class ArrayType<In, Out> extends Composite<In, Out> {
   }
 
   get(region: Region, at: number): unknown {
-    const element = this.#element.type;
+    const element = this.inner;
     if (element instanceof Scalar) return element.rowAt(region, at, this.#count);
     return new ListView(element, { region, at }, this.#count, false);
   }

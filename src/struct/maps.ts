@@ -167,7 +167,7 @@ export class MapType<In, Out> extends Composite<In, Out> {
   }
 
   #keyOffset(): number {
-    const pair = this.#list().element as StructType<never, unknown>;
+    const pair = this.#list().inner as StructType<never, unknown>;
     return pair.layout.fields.find(({ name }) => name === 'key')?.offset ?? 0;
   }
 

@@ -6,9 +6,11 @@ import {
   type AnyType,
   AT,
   Composite,
+  Holder,
   type InputOf,
   type Layout,
   type Lazy,
+  Leaf,
   Misfit,
   type OutputOf,
   Part,
@@ -16,9 +18,9 @@ import {
   REGION,
   type Seen,
   type Shape,
-  Type,
   within,
 } from './kind.js';
+import type { Plain } from './plain.js';
 import { checkDepth, putCount, type Region } from './space.js';
 
 const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never;
@@ -72,13 +74,18 @@ function define(target: object, name: string | symbol, value: unknown): void {
   Object.defineProperty(target, name, { value, configurable: true, writable: true });
 }
 
+/* Apart from the classes: a field may have any name. */
+const copiers = new WeakMap<object, (view: StructView) => unknown>();
+
 type ViewClass = new (region: Region, at: number) => StructView;
 
 function viewClassOf(type: StructType<never, unknown>): ViewClass {
   class View extends StructView {}
+  const copied = (view: StructView): unknown => type.copy(view[REGION], view[AT], 0);
   const plain = function (this: StructView): unknown {
-    return type.copy(this[REGION], this[AT], 0);
+    return copied(this);
   };
+  copiers.set(View.prototype, copied);
   define(View.prototype, 'toJSON', plain);
   define(View.prototype, INSPECT, plain);
   for (const { name, type: field, offset } of type.layout.fields) {
@@ -185,32 +192,21 @@ export class StructType<In, Out> extends Composite<In, Out, StructLayout> {
  * Shapes: objects, arrays, `Map`; numbers in a row stay typed arrays, over memory of their own.
  * Errors: `TypeError` for what is no view of a struct; `IoError` as looking does.
  */
-export function copyOf(view: unknown): unknown {
+export function copyOf<T>(view: T): Plain<T> {
   if (!(view instanceof StructView)) throw invalidType('view', 'a view of a struct', view);
-  return (view as unknown as { toJSON(): unknown }).toJSON();
+  return copiers.get(Object.getPrototypeOf(view))?.(view) as Plain<T>;
 }
 
 /** A value that may be absent: a byte behind it tells. */
-export class OptionalType<In, Out> extends Composite<In, Out> {
+export class OptionalType<In, Out> extends Holder<In, Out> {
   readonly word = 'optional';
-  readonly #part: Part;
-
   constructor(part: unknown) {
-    super();
-    this.#part = new Part(part, 'type');
+    super(part, 'type');
   }
 
   protected lay(): Layout {
-    const { size, alignment, isFlat } = this.#part.type;
+    const { size, alignment, isFlat } = this.inner;
     return { size: alignUp(size + 1, alignment), alignment, isFlat };
-  }
-
-  parts(): readonly AnyType[] {
-    return [this.#part.type];
-  }
-
-  shape([part]: readonly number[]): Shape {
-    return ['optional', part];
   }
 
   over([part]: readonly Lazy<AnyType>[]): AnyType {
@@ -219,18 +215,18 @@ export class OptionalType<In, Out> extends Composite<In, Out> {
 
   put(emitter: Emitter, block: Block, at: number, value: unknown): void {
     if (value === undefined || value === null) return;
-    const { type } = this.#part;
+    const type = this.inner;
     type.put(emitter, block, at, value);
     block.data.setUint8(at + type.size, 1);
   }
 
   get(region: Region, at: number): unknown {
-    const { type } = this.#part;
+    const type = this.inner;
     return region.data.getUint8(at + type.size) === 0 ? undefined : type.get(region, at);
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    const { type } = this.#part;
+    const type = this.inner;
     return region.data.getUint8(at + type.size) === 0 ? undefined : type.copy(region, at, depth);
   }
 }
@@ -248,23 +244,11 @@ export function optional<const T extends Lazy<AnyType>>(
 }
 
 /** What a reader has and the image has not: nothing, at no place. */
-export class AbsentType extends Type<undefined, undefined> {
+export class AbsentType extends Leaf<undefined, undefined> {
   readonly word = 'absent';
   readonly size = 0;
   readonly alignment = 1;
   readonly isFlat = true;
-
-  parts(): readonly AnyType[] {
-    return [];
-  }
-
-  shape(): Shape {
-    return this.word;
-  }
-
-  over(): AnyType {
-    return this;
-  }
 
   put(): void {}
 
@@ -278,25 +262,14 @@ export class AbsentType extends Type<undefined, undefined> {
 }
 
 /** A value that stands elsewhere, once, however many refer to it. */
-export class RefType<In, Out> extends Composite<In, Out> {
+export class RefType<In, Out> extends Holder<In, Out> {
   readonly word = 'ref';
-  readonly #part: Part;
-
   constructor(part: unknown) {
-    super();
-    this.#part = new Part(part, 'type');
+    super(part, 'type');
   }
 
   protected lay(): Layout {
     return { size: 8, alignment: 8, isFlat: false };
-  }
-
-  parts(): readonly AnyType[] {
-    return [this.#part.type];
-  }
-
-  shape([part]: readonly number[]): Shape {
-    return ['ref', part];
   }
 
   over([part]: readonly Lazy<AnyType>[]): AnyType {
@@ -304,7 +277,7 @@ export class RefType<In, Out> extends Composite<In, Out> {
   }
 
   put(emitter: Emitter, block: Block, at: number, value: unknown): void {
-    const { type } = this.#part;
+    const type = this.inner;
     const shared = emitter.sharedOf(type);
     const key = Object.is(value, -0) ? NEGATIVE_ZERO : value;
     let offset = shared.get(key);
@@ -320,14 +293,14 @@ export class RefType<In, Out> extends Composite<In, Out> {
   }
 
   get(region: Region, at: number): unknown {
-    const { type } = this.#part;
+    const type = this.inner;
     const found = region.space.findOne(region, at, type);
     return type.get(found.region, found.at);
   }
 
   copy(region: Region, at: number, depth: number): unknown {
     checkDepth(depth, region, at);
-    const { type } = this.#part;
+    const type = this.inner;
     const found = region.space.findOne(region, at, type);
     return type.copy(found.region, found.at, depth + 1);
   }

@@ -4,12 +4,12 @@ import type { Block, Emitter } from './emitter.js';
 import {
   type AnyType,
   AT,
+  Leaf,
   Misfit,
   type Putter,
   REGION,
   type Seen,
-  type Shape,
-  Type,
+  type Type,
 } from './kind.js';
 import type { Region } from './space.js';
 
@@ -44,7 +44,7 @@ interface Traits<N, R extends Row> {
 }
 
 /** A number of a fixed size; `Row` is the typed array that rows of it are seen as. */
-export class Scalar<In, N, R extends Row> extends Type<In, N> {
+export class Scalar<In, N, R extends Row> extends Leaf<In, N> {
   readonly word: string;
   readonly size: number;
   readonly alignment: number;
@@ -59,18 +59,6 @@ export class Scalar<In, N, R extends Row> extends Type<In, N> {
     this.word = traits.word;
     this.size = traits.rowClass.BYTES_PER_ELEMENT;
     this.alignment = this.size;
-  }
-
-  parts(): readonly AnyType[] {
-    return [];
-  }
-
-  shape(): Shape {
-    return this.word;
-  }
-
-  over(): AnyType {
-    return this;
   }
 
   put(emitter: Emitter, block: Block, at: number, value: unknown): void {
@@ -283,23 +271,11 @@ export const f64: Scalar<number, number, Float64Array> = new Scalar({
   get: (data, at) => data.getFloat64(at, true),
 });
 
-class Truth extends Type<boolean, boolean> {
+class Truth extends Leaf<boolean, boolean> {
   readonly word = 'bool';
   readonly size = 1;
   readonly alignment = 1;
   readonly isFlat = true;
-
-  parts(): readonly AnyType[] {
-    return [];
-  }
-
-  shape(): Shape {
-    return this.word;
-  }
-
-  over(): AnyType {
-    return this;
-  }
 
   put(_: Emitter, block: Block, at: number, value: unknown): void {
     if (typeof value !== 'boolean') throw new Misfit('type', 'true or false', value);

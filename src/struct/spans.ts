@@ -1,7 +1,7 @@
 /** Text and bytes: an offset and a length where they stand, the bytes elsewhere. */
 import { IoError } from '../errors.js';
 import type { Block, Emitter } from './emitter.js';
-import { type AnyType, Misfit, type Shape, SPAN, Type } from './kind.js';
+import { type AnyType, Leaf, Misfit, SPAN, type Type } from './kind.js';
 import { countAt, type Found, putCount, type Region } from './space.js';
 
 /* Longer text is made by the encoder of the system; short ones are mostly ASCII. */
@@ -28,22 +28,10 @@ export function foundBytes(region: Region, at: number, count: number): Found {
   return region.space.find(region, at, { offset, count, size: 1, alignment: 1 });
 }
 
-abstract class Bytes<In, Out> extends Type<In, Out> {
+abstract class Bytes<In, Out> extends Leaf<In, Out> {
   readonly size = SPAN.size;
   readonly alignment = SPAN.alignment;
   readonly isFlat = SPAN.isFlat;
-
-  parts(): readonly AnyType[] {
-    return [];
-  }
-
-  shape(): Shape {
-    return this.word;
-  }
-
-  over(): AnyType {
-    return this;
-  }
 }
 
 function isWellFormed(text: string): boolean {
