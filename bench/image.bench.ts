@@ -112,7 +112,7 @@ async function memory(
     name: 'memory beyond the value while a million nodes are written, at most, of a process',
     unit: 'MiB',
     higherIsBetter: false,
-    rounds: 5,
+    rounds: 3,
     subjects: [inImage, ...others.map(({ name }) => name)].map((name) => ({
       name,
       round: async () => [await peak(name)],
