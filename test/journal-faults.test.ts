@@ -56,6 +56,18 @@ for (const [what, operation, preallocate] of [
   });
 }
 
+/* They waited for ever: what was gathered by then is written by nobody. Life 692162 met it. */
+test('reads of a journal that broke before its records were written are refused', async () => {
+  const disk = simulatedDisk(4);
+  const journal = await openOn(disk);
+  const lsn = await journal.append(bytesOf('before'));
+  disk.refuseNth(1, 'EIO', { operations: ['Write'] });
+  await rejects(journal.append(bytesOf('x')), { code: 'EIO' });
+  await rejects(journal.get(lsn), { kind: 'broken' });
+  await rejects(texts(journal.read()), { kind: 'broken' });
+  await journal.close();
+});
+
 test('those who wait, and those who wait for room, are told when a sync fails', async () => {
   const disk = simulatedDisk(4);
   const journal = await openOn(disk, { bufferBytes: 65536, segmentBytes: 1048576 });

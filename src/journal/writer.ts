@@ -180,6 +180,7 @@ export class Writer {
   /** Does work that no commit stands beside. Errors: those of the work, which may break all. */
   chore(steps: () => Steps<void>): Promise<void> {
     return new Promise((resolve, reject) => {
+      this.check('go on');
       this.#chores.push({ steps, resolve, reject });
       this.#soon();
     });
