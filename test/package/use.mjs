@@ -6,6 +6,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import * as holdfast from 'holdfast';
+import { f64, list, openImage, struct, u32, writeImage } from 'holdfast/image';
+import { Journal, verifyJournal } from 'holdfast/journal';
 import { CompletionQueue } from 'holdfast/queue';
 import { crashEverywhere } from 'holdfast/testing';
 import writeFileAtomic from 'holdfast/write-file-atomic';
@@ -57,6 +59,43 @@ async function updates(canLock) {
   }
 }
 
+async function journals() {
+  const journal = await Journal.open(at('journal'));
+  await Promise.all(Array.from({ length: 50 }, (_, n) => journal.append(Buffer.from(`${n}`))));
+  await journal.appendBatch([Buffer.from('a'), new Uint8Array(100_000)]);
+  await journal.close();
+  const again = await Journal.open(at('journal'), { readOnly: true });
+  let count = 0;
+  for await (const { data } of again.read()) count += data.length >= 0 ? 1 : 0;
+  equal(count, 52);
+  await again.close();
+  equal((await verifyJournal(at('journal'))).isIntact, true);
+}
+
+async function images() {
+  const schema = struct({ count: u32, points: list(f64) });
+  await writeImage(at('image'), schema, { count: 3, points: Float64Array.of(1, 2, 3) });
+  for (const mode of ['map', 'read']) {
+    const image = await openImage(at('image'), schema, { mode, verify: 'full' });
+    deepEqual([image.count, [...image.points]], [3, [1, 2, 3]]);
+    await image.close();
+  }
+}
+
+async function streams() {
+  const file = await holdfast.openFile(at('streamed'), { access: 'read-write', create: true });
+  const writing = file.createWriteStream({ sync: 'data', autoClose: false });
+  await new Promise((done, fail) => {
+    writing.on('error', fail).on('finish', done);
+    writing.write('one, ');
+    writing.end('two');
+  });
+  let seen = '';
+  for await (const view of file.createReadStream({ autoClose: false })) seen += view;
+  equal(seen, 'one, two');
+  await file.close();
+}
+
 async function queues() {
   const file = await holdfast.openFile(at('pages'), { access: 'read-write', create: true });
   const queue = new CompletionQueue({ depth: 16 });
@@ -96,6 +135,9 @@ await replaces();
 await names();
 const { name, reason } = holdfast.defaultEngine();
 await updates(name !== 'portable');
+await journals();
+await images();
+await streams();
 await queues();
 await crashes();
 await both();

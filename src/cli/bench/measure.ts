@@ -1,21 +1,12 @@
 /** Runs work for a while: how much ended, how long each took, and when nothing did. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import type { Latency, Moment } from './result.js';
+import type { Figures, Latency, Moment } from './result.js';
 import type { Work } from './work.js';
 
 export interface Settings {
   readonly rounds: number;
   readonly roundMs: number;
   readonly warmUpMs: number;
-}
-
-export interface Measured {
-  readonly operations: number;
-  readonly perSecond: number;
-  readonly bytesPerSecond: number;
-  readonly rounds: readonly number[];
-  readonly latency: Latency;
-  readonly timeline: readonly Moment[];
 }
 
 const NS_PER_MS = 1e6;
@@ -112,7 +103,7 @@ export async function measured(
   { rounds: count, roundMs, warmUpMs }: Settings,
   signal: AbortSignal,
   onRound: (round: number) => void,
-): Promise<Measured> {
+): Promise<Figures> {
   await oneRound(work, depth, warmUpMs, signal, () => {});
   const histogram = createHistogram();
   const timeline = new Timeline();

@@ -21,7 +21,18 @@ export interface Latency {
 /** One stretch of time: what ended in it, and the longest that anything of it took. */
 export type Moment = readonly [ms: number, perSecond: number, longestUs: number, isStall: boolean];
 
-export interface JobResult {
+/** What measuring a job comes to. */
+export interface Figures {
+  readonly operations: number;
+  readonly perSecond: number;
+  readonly bytesPerSecond: number;
+  /** Of each round, operations a second. */
+  readonly rounds: readonly number[];
+  readonly latency: Latency;
+  readonly timeline: readonly Moment[];
+}
+
+export interface JobResult extends Figures {
   readonly name: string;
   /** Results of one group answer one question: beside each other, or by queue depth. */
   readonly group: string;
@@ -32,13 +43,6 @@ export interface JobResult {
   readonly direct: boolean;
   /** Whether what was done survives a power cut once it has resolved; reads: undefined. */
   readonly durable?: boolean;
-  readonly operations: number;
-  readonly perSecond: number;
-  readonly bytesPerSecond: number;
-  /** Of each round, operations a second. */
-  readonly rounds: readonly number[];
-  readonly latency: Latency;
-  readonly timeline: readonly Moment[];
 }
 
 export interface BenchResult {
