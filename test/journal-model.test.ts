@@ -160,3 +160,44 @@ test('any calls come to what a list comes to', { timeout: 100_000 }, async () =>
   });
   await fc.assert(property, { numRuns: 150 });
 });
+
+/* The segment it was begun in had its name twice, and a trim took the only file for the older. */
+test('a batch too large for a segment with nothing in it outlives a trim', async () => {
+  const disk = simulatedDisk(21);
+  const options = { segmentBytes: 16384, bufferBytes: 65536, spareCount: 1, engine: disk.engine };
+  const journal = await Journal.open('/journal', options);
+  const batch = [1689, 217, 2729, 3457].map((length) => Buffer.alloc(length, 'x'));
+  const { first, last } = await journal.appendBatch(batch);
+  await journal.trimBefore(first);
+  equal((await all(journal.read())).length, 4);
+  await journal.trimBefore(last);
+  equal((await all(journal.read())).length, 1);
+  await journal.close();
+  const again = await Journal.open('/journal', options);
+  deepEqual([again.firstLsn, (await all(again.read())).length], [last, 1]);
+  await again.close();
+});
+
+test('such a segment, left empty by a crash, is followed by one that readers take', async () => {
+  const settings = { segmentBytes: 16384, bufferBytes: 65536, spareCount: 0 };
+  for (let operation = 1, crashed = true; crashed; operation++) {
+    const disk = simulatedDisk(operation);
+    const journal = await Journal.open('/journal', { ...settings, engine: disk.engine });
+    await journal.append(Buffer.alloc(6000, 'a'));
+    disk.crashAt(operation);
+    crashed = await journal.append(Buffer.alloc(6000, 'b')).then(
+      () => false,
+      () => true,
+    );
+    const { engine } = disk.crash({ keep: 'all' });
+    const after = await Journal.open('/journal', { ...settings, engine });
+    const { first } = await after.appendBatch([Buffer.alloc(7000, 'c'), Buffer.alloc(7000, 'd')]);
+    await after.close();
+    const again = await Journal.open('/journal', { ...settings, engine });
+    const letters = (await all(again.read())).map(({ data }) => String.fromCharCode(data[0] ?? 0));
+    ok(['acd', 'abcd'].includes(letters.join('')), `${operation}: ${letters.join('')}`);
+    await again.trimBefore(first);
+    equal((await all(again.read())).length, 2);
+    await again.close();
+  }
+});

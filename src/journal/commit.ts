@@ -174,7 +174,8 @@ export class Committer {
     this.isUncertain = false;
     this.active = next;
     this.needsCut = false;
-    this.segments.push(head.firstLsn);
+    /* One that holds nothing yet, and not enough for what comes, is replaced under its name. */
+    if (this.segments.at(-1) !== head.firstLsn) this.segments.push(head.firstLsn);
     this.#counts.rotationCount++;
     const end = { closedLsn: head.firstLsn, lastLsn: this.writtenLsn };
     try {

@@ -277,12 +277,13 @@ export class Writer {
 
   #headFor(group: Group): SegmentHead {
     const { active, trimLsn, shop } = this.#disk;
+    const replaces = active.head.firstLsn === group.firstLsn;
     return {
       flags: 0,
       journal: active.head.journal,
       epoch: newEpoch(shop),
       firstLsn: group.firstLsn,
-      epochBefore: active.head.epoch,
+      epochBefore: replaces ? active.head.epochBefore : active.head.epoch,
       trimLsn,
       capacityBytes: group.segmentBytes,
     };
