@@ -102,6 +102,25 @@ onBothEngines(
   },
 );
 
+onBothEngines('a read of a pipe that waits can be aborted', async (_, doors) => {
+  const path = fifo(doors);
+  const file = await doors.open(path, { pipes: true });
+  const writing = openSync(path, 'w');
+  doors.t.after(() => closeSync(writing));
+  for (const reason of ['first', 'second']) {
+    const aborter = new AbortController();
+    const memory = new Uint8Array(10);
+    const reading = file.read(memory, { signal: aborter.signal }).catch((error) => error);
+    await sleep(10);
+    aborter.abort(reason);
+    const error = await reading;
+    ok(error instanceof AbortError, `${error}`);
+    equal(error.cause, reason);
+  }
+  writeFileSync(writing, 'abc');
+  equal(await file.readOn(new Uint8Array(10)), 3, 'and what comes later is not lost');
+});
+
 onBothEngines('a write stream that waits for a reader can be destroyed', async (_, doors) => {
   const path = fifo(doors);
   const reading = openSync(path, 'r+');

@@ -87,7 +87,7 @@ onBothEngines(
 
 onBothEngines('one who reads in turns of both kinds gets every byte in order', async (_, doors) => {
   const bytes = patterned(LENGTH);
-  const stream = (await fileOf(doors, bytes)).readable({ highWaterMark: 100_000 });
+  const stream = (await fileOf(doors, bytes)).readable({ highWaterMark: 400_000 });
   const views: Buffer[] = [];
   for (let turn = 0; ; turn++) {
     const reader = turn % 3 === 2 ? undefined : stream.getReader();

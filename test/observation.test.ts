@@ -188,6 +188,15 @@ onBothEngines('replaceFile() shows in which order it becomes durable', async (t,
   equal(at, order.length, seen.join(' '));
 });
 
+onBothEngines('a descriptor that is given out again has no path of before', async (t, doors) => {
+  const file = await fileOf(doors);
+  await file.close();
+  const { told } = hear(t);
+  await replaceFile(join(scratch(t), 'state'), 'new', { engine: doors.engine });
+  ok(told.length > 0);
+  ok(told.every(({ event }) => event.path !== file.path));
+});
+
 onBothEngines('operations of a queue are told too, chains and single ones', async (t, doors) => {
   const file = await fileOf(doors);
   const queue = new CompletionQueue({ engine: doors.engine });
