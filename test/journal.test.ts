@@ -111,6 +111,23 @@ everywhere(
   },
 );
 
+everywhere('records that fit in no empty segment replace it', async (_t, { open }) => {
+  const options = { segmentBytes: 16384 };
+  const expected: string[] = [];
+  for (let turn = 0; turn < 4; turn++) {
+    const journal = await open(options);
+    /* Just as much as a segment holds, so that the next one begins where it ends. */
+    for (const length of [8176 - 16, 9000, 8176 - 16, 20_000]) {
+      const text = `${turn}`.padEnd(length, '.');
+      await journal.append(bytesOf(text));
+      expected.push(text);
+    }
+    await holds(journal, expected);
+    await journal.close();
+  }
+  await holds(await open(options), expected);
+});
+
 everywhere('append() beyond the memory waits in turn', async (_t, { open }) => {
   const journal = await open({ bufferBytes: 65536, segmentBytes: 1048576 });
   const expected = manyTexts(300, () => 1000);

@@ -1,15 +1,14 @@
 /** Syncs of an open file: in turn, shared by those who wait, and never told twice. */
 import type { Steps } from '../engine.js';
-import { Code, Operation } from '../platform.js';
+import { Code } from '../platform.js';
 import type { CallOptions } from './options.js';
 import { PlacedFile } from './placed.js';
+import { type SyncCode, syncSteps } from './steps.js';
 
 /** The primitive a sync used. */
 export interface SyncReport {
   readonly primitive: 'fsync' | 'fdatasync';
 }
-
-type SyncCode = typeof Code.Sync | typeof Code.SyncData;
 
 /** An open file whose bytes can be made durable. */
 export abstract class SyncedFile extends PlacedFile {
@@ -79,12 +78,7 @@ export abstract class SyncedFile extends PlacedFile {
 
   *#sync(code: SyncCode): Steps<SyncReport> {
     this.#nextSync.delete(code);
-    const sync = new Operation(code);
-    sync.fd = this.fd;
-    this.latch.check('sync the file', this.path);
-    yield sync;
-    this.counters.count(sync);
-    if (sync.result < 0) throw this.syncRefused(code, sync.result);
+    yield* syncSteps(this, code);
     return { primitive: code === Code.Sync ? 'fsync' : 'fdatasync' };
   }
 }

@@ -174,12 +174,14 @@ export class Committer {
     this.isUncertain = false;
     this.active = next;
     this.needsCut = false;
-    /* One that holds nothing yet, and not enough for what comes, is replaced under its name. */
-    if (this.segments.at(-1) !== head.firstLsn) this.segments.push(head.firstLsn);
     this.#counts.rotationCount++;
+    const isReplaced = before.head.firstLsn === head.firstLsn;
+    if (!isReplaced) this.segments.push(head.firstLsn);
     const end = { closedLsn: head.firstLsn, lastLsn: this.writtenLsn };
     try {
-      yield* markSteps(before, { trimLsn: this.trimLsn, ...end, isFollowed: true });
+      if (!isReplaced) {
+        yield* markSteps(before, { trimLsn: this.trimLsn, ...end, isFollowed: true });
+      }
     } finally {
       yield* closeSteps(before.file, before.durable);
     }

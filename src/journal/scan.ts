@@ -72,15 +72,15 @@ class Scan {
   }
 
   *steps(onProgress: ((bytes: number) => void) | undefined): Steps<ScanReport> {
-    let found: TailKind | undefined;
+    let found = this.#shown();
     while (found === undefined) {
-      if (this.#offset >= this.#limit) found = 'clean';
-      else if (this.#window.has(this.#offset, FRAME_HEAD_BYTES)) found = yield* this.#frame();
-      else {
-        const length = yield* this.#window.move(this.#offset, FRAME_HEAD_BYTES);
-        onProgress?.(this.#offset);
-        if (length < FRAME_HEAD_BYTES) found = this.#short(length);
+      if (this.#offset >= this.#limit) {
+        found = 'clean';
+        break;
       }
+      found = yield* this.#next();
+      onProgress?.(this.#offset);
+      found ??= this.#shown();
     }
     return {
       end: this.#end,
@@ -97,22 +97,46 @@ class Scan {
     return isZero(this.#window.memory, 0, length) ? 'clean' : 'truncated header';
   }
 
-  *#frame(): Steps<TailKind | undefined> {
-    const { head: segmentHead, seed, size } = this.#segment;
-    const head = this.#head;
+  /* Goes on for as long as the window shows whole frames. */
+  #shown(): TailKind | undefined {
     const window = this.#window;
-    const offset = this.#offset;
-    const at = offset - window.start;
-    const lsn = lsnAt(this.#segment, offset);
-    const fault = head.read(window.words, at, lsn, seed);
+    const head = this.#head;
+    while (this.#offset < this.#limit && window.has(this.#offset, FRAME_HEAD_BYTES)) {
+      const offset = this.#offset;
+      const fault = this.#faultAt(offset);
+      if (fault !== undefined) return fault;
+      const bytes = frameBytes(head.length);
+      if (!window.has(offset, bytes)) return undefined;
+      if (!isPayloadWhole(window.memory, offset - window.start, head)) return 'bad checksum';
+      this.#take(lsnAt(this.#segment, offset), offset + bytes);
+    }
+    return undefined;
+  }
+
+  /* What is wrong with the header at an offset that the window shows, and with its length. */
+  #faultAt(offset: number): TailKind | undefined {
+    const { head: segmentHead, seed, size } = this.#segment;
+    const { words, start } = this.#window;
+    const head = this.#head;
+    const fault = head.read(words, offset - start, lsnAt(this.#segment, offset), seed);
     if (fault !== undefined) return fault;
     const end = offset + frameBytes(head.length);
     if (end > segmentHead.capacityBytes) return 'bad length';
-    if (end > size) return 'truncated payload';
-    if (window.has(offset, end - offset)) {
-      if (!isPayloadWhole(window.memory, at, head)) return 'bad checksum';
-    } else if (!(yield* this.#isLongWhole(offset))) return 'bad checksum';
-    this.#take(lsn, end);
+    return end > size ? 'truncated payload' : undefined;
+  }
+
+  /* Moves the window to the next frame; one that is longer is read through it. */
+  *#next(): Steps<TailKind | undefined> {
+    const window = this.#window;
+    const offset = this.#offset;
+    const length = yield* window.move(offset, FRAME_HEAD_BYTES);
+    if (length < FRAME_HEAD_BYTES) return this.#short(length);
+    const fault = this.#faultAt(offset);
+    if (fault !== undefined) return fault;
+    const bytes = frameBytes(this.#head.length);
+    if (window.has(offset, bytes)) return undefined;
+    if (!(yield* this.#isLongWhole(offset))) return 'bad checksum';
+    this.#take(lsnAt(this.#segment, offset), offset + bytes);
     return undefined;
   }
 

@@ -277,13 +277,14 @@ export class Writer {
 
   #headFor(group: Group): SegmentHead {
     const { active, trimLsn, shop } = this.#disk;
-    const replaces = active.head.firstLsn === group.firstLsn;
+    /* A segment that holds nothing is replaced by the one that holds this group. */
+    const isReplaced = active.head.firstLsn === group.firstLsn;
     return {
-      flags: 0,
+      flags: isReplaced ? active.head.flags : 0,
       journal: active.head.journal,
       epoch: newEpoch(shop),
       firstLsn: group.firstLsn,
-      epochBefore: replaces ? active.head.epochBefore : active.head.epoch,
+      epochBefore: isReplaced ? active.head.epochBefore : active.head.epoch,
       trimLsn,
       capacityBytes: group.segmentBytes,
     };

@@ -20,7 +20,7 @@
 
 #include "fuse.h"
 
-enum { node_file = 2, size_max = 4 << 20, faults_max = 16, asked_max = 4096 };
+enum { node_file = 2, size_max = 32 << 20, faults_max = 16, asked_max = 4096 };
 
 struct fault {
   char kind;
