@@ -142,7 +142,10 @@ test('random values have equal bytes by each path, and are seen as they were put
 
 test('an image larger than what is held is streamed, and appears when it is whole', async (t) => {
   const path = join(scratch(t), 'image');
-  const Big = struct({ rows: list(Item), more: list(f64) });
+  /* With a gap behind each mark: blocks are used again, and hold what they held. */
+  const Mark = struct({ n: u32, kind: u8 });
+  const Big = struct({ rows: list(Item), more: list(f64), marks: list(Mark) });
+  const marks = Array.from({ length: 300_000 }, (_, n) => ({ n, kind: n & 0xff }));
   const rows = 400_000;
   let shown = 0;
   async function* source() {
@@ -152,23 +155,25 @@ test('an image larger than what is held is streamed, and appears when it is whol
       shown++;
     }
   }
-  const report = await writeImage(path, Big, { rows: source(), more: [1, 2, 3] });
+  const report = await writeImage(path, Big, { rows: source(), more: [1, 2, 3], marks });
   deepEqual([report.isStreamed, shown, report.bytes], [true, rows, statSync(path).size]);
   ok(report.bytes > 16_000_000);
   await using image = await openImage(path, Big, { verify: 'full' });
   deepEqual([image.rows.length, [...image.more]], [rows, [1, 2, 3]]);
   for (const n of [0, 1, 511, 512, 399_999]) equal(image.rows.at(n)?.name, `the name of row ${n}`);
   const whole = readFileSync(path);
+  const atOnce = { rows: image.rows, more: [1, 2, 3], marks };
+  ok(whole.equals(encodeImage(Big, atOnce).toBuffer()));
   async function* interrupted() {
     yield* (await openImage(path, Big)).rows;
     throw new Error('the source has dried up');
   }
-  await rejects(writeImage(path, Big, { rows: interrupted(), more: [] }), /dried up/);
+  await rejects(writeImage(path, Big, { rows: interrupted(), more: [], marks: [] }), /dried up/);
   async function* misfit() {
     for (const row of image.rows) yield row;
     yield { n: -1, name: '' };
   }
-  await rejects(writeImage(path, Big, { rows: misfit(), more: [] }), {
+  await rejects(writeImage(path, Big, { rows: misfit(), more: [], marks: [] }), {
     name: 'RangeError',
     message: /"value\.rows\[400000\]\.n".*got -1/,
   });
@@ -353,6 +358,8 @@ test('bad input is refused before anything happens', async (t) => {
   for (const [call, name, message] of bad) await rejects(call, { name, message });
   await rejects(openImage(path, Table), { code: 'ENOENT' });
   await rejects(openImage(directory, Table), { kind: 'wrong-type' });
+  await replaceFile(path, '');
+  await rejects(openImage(path, Table), { code: 'ERR_IMAGE_DAMAGED', path });
   await replaceFile(path, 'no image');
   await rejects(openImage(path, Table), { code: 'ERR_IMAGE_DAMAGED', path });
   const gone = AbortSignal.abort();

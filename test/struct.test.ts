@@ -184,6 +184,39 @@ test('a type may contain itself by a list or a ref', () => {
   deepEqual(copyOf(through(Tree, value)), value);
 });
 
+test('values nest to the limit, and are refused beyond it by either side', () => {
+  const nested = (levels: number): Tree => {
+    let tree: Tree = { name: 'leaf', kids: [] };
+    for (let level = 0; level < levels; level++) tree = { name: `${level}`, kids: [tree] };
+    return tree;
+  };
+  deepEqual(copyOf(through(Tree, nested(499))), nested(499));
+  throws(() => encoded(Tree, nested(500)), { name: 'TypeError', message: /nested no deeper than/ });
+  interface Link {
+    readonly next?: Link | undefined;
+  }
+  const Chain = struct({ next: optional(ref((): Type<Link, Link> => Chain as never)) });
+  let chain: Link = {};
+  for (let level = 0; level < 499; level++) chain = { next: chain };
+  const whole = encoded(Chain, chain);
+  deepEqual(copyOf(seen(Chain, whole)), chain);
+  /* Records of 16 bytes, each of which refers to the one before: as many more as there is room. */
+  const bytes = new Uint8Array(64 + 16 * 5000);
+  const data = new DataView(bytes.buffer);
+  for (let at = 80; at < bytes.length; at += 16) {
+    data.setBigUint64(at, BigInt(at - 16), true);
+    data.setUint8(at + 8, 1);
+  }
+  const long = { bytes, root: bytes.length - 16, starts: [] };
+  throws(() => copyOf(seen(Chain, long)), { code: 'ERR_IMAGE_DAMAGED', message: /nest deeper/ });
+});
+
+test('0 and -0 are told apart behind refs, as they are elsewhere', () => {
+  const Zeros = struct({ a: ref(f64), b: ref(f64), c: f64 });
+  const { a, b, c } = through(Zeros, { a: 0, b: -0, c: -0 });
+  ok(Object.is(a, 0) && Object.is(b, -0) && Object.is(c, -0));
+});
+
 test('values inside themselves are refused, by ref and by list', () => {
   interface Node {
     next: Node | undefined;

@@ -107,7 +107,7 @@ export class Core {
       path,
       alive: () => this.checkAlive(),
       verify: (offset, length) => {
-        if (verify === 'lazy') this.#verifier.verify(offset, length);
+        if (verify !== 'header') this.#verifier.verify(offset, length);
       },
     });
     const bytesAt = (offset: number, length: number): Uint8Array => {

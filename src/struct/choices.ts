@@ -15,7 +15,7 @@ import {
   within,
 } from './kind.js';
 import { type Fields, orderedNames } from './records.js';
-import { checkDepth, damagedAt, type Region } from './space.js';
+import { damagedAt, type Region } from './space.js';
 
 const NAMES_MAX = 65536;
 
@@ -176,9 +176,8 @@ export class UnionType<In, Out> extends Composite<In, Out, UnionLayout> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region, at);
     const { kind, part } = this.#alternativeAt(region, at);
-    return { kind, value: part.type.copy(region, at, depth + 1) };
+    return { kind, value: part.type.copy(region, at, depth) };
   }
 }
 

@@ -394,9 +394,8 @@ export class ArrayType<In, Out> extends Holder<In, Out> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region, at);
     const seen = this.get(region, at);
-    return seen instanceof ListView ? seen.copied(depth + 1) : (seen as Row).slice();
+    return seen instanceof ListView ? seen.copied(depth) : (seen as Row).slice();
   }
 }
 

@@ -17,7 +17,7 @@ import {
 import { iterableOf, ListType, type ListView } from './lists.js';
 import { StructType } from './records.js';
 import { Scalar } from './scalars.js';
-import { checkDepth, countAt, type Region } from './space.js';
+import { countAt, type Region } from './space.js';
 import { foundBytes, text } from './spans.js';
 
 type Key = string | number | bigint;
@@ -198,8 +198,7 @@ export class MapType<In, Out> extends Composite<In, Out> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region, at);
-    const pairs = this.#list().copy(region, at, depth + 1) as Pair[];
+    const pairs = this.#list().copy(region, at, depth) as Pair[];
     return new Map(pairs.map(({ key, value }) => [key, value]));
   }
 }

@@ -176,10 +176,9 @@ export class StructType<In, Out> extends Composite<In, Out, StructLayout> {
   }
 
   copy(region: Region, at: number, depth: number): unknown {
-    checkDepth(depth, region, at);
     const pairs: [string, unknown][] = [];
     for (const { name, type, offset } of this.layout.fields) {
-      const value = type.copy(region, at + offset, depth + 1);
+      const value = type.copy(region, at + offset, depth);
       if (value !== undefined) pairs.push([name, value]);
     }
     return Object.fromEntries(pairs);

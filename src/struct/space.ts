@@ -36,9 +36,12 @@ export function damagedAt(region: Region, at: number, words: string): IoError {
   return damaged(words, region.base + at, region.space.path);
 }
 
+/* Lists and refs lend memory while they are put, so no value that was put nests deeper. */
+const LOOK_DEPTH_MAX = DEPTH_MAX + 1;
+
 /** Errors: `IoError` for what nests too deep to be looked through. */
 export function checkDepth(depth: number, region: Region, at: number): void {
-  if (depth > DEPTH_MAX) throw damagedAt(region, at, `values nest deeper than ${DEPTH_MAX}`);
+  if (depth > LOOK_DEPTH_MAX) throw damagedAt(region, at, `values nest deeper than ${DEPTH_MAX}`);
 }
 
 /** A 64-bit count or offset; more than 2^53 - 1 is nothing any image has. */
