@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Journal } from 'holdfast/journal';
+import { crc32c } from '#holdfast/bytes.js';
 import { projectRoot, scratch } from './support/scratch.js';
 
 const program = join(projectRoot, 'dist', 'cli.js');
@@ -117,6 +118,22 @@ test('damage is told with its place and 3, mended, and what can be read is left'
   equal(journal('verify', path).code, 0);
   const left = journal('export', path, '--format', 'lines').out.trim().split('\n');
   ok(left.includes('record 199.') === !left.includes('record 100.') && left.length < 200);
+});
+
+test('a journal of a later format is refused by its number, and left as it is', async (t) => {
+  const path = join(scratch(t), 'journal');
+  await filled(path, ['x']);
+  const name = readdirSync(path).find((one) => one.endsWith('.segment')) as string;
+  const bytes = readFileSync(join(path, name));
+  bytes.writeUInt32LE(7, 8);
+  bytes.writeUInt32LE(crc32c(bytes.subarray(0, 4092)), 4092);
+  writeFileSync(join(path, name), bytes);
+  for (const deed of ['inspect', 'verify', 'tail', 'repair', 'export']) {
+    const { code, out, err } = journal(deed, path);
+    equal(code, 1, `${deed}: ${out}`);
+    match(err, /version 7/);
+  }
+  deepEqual(readFileSync(join(path, name)), bytes);
 });
 
 test('records are followed as they become durable, until Ctrl-C', async (t) => {

@@ -189,6 +189,24 @@ describe('cp', () => {
     equal(readFileSync(join(cwd, 'copy/link'), 'utf8'), 'x');
   });
 
+  test('Ctrl-C leaves the target whole or as it was, and nothing beside it', async (t) => {
+    const cwd = scratch(t);
+    writeFileSync(join(cwd, 'large'), new Uint8Array(100_000_000).fill(1));
+    writeFileSync(join(cwd, 'target'), 'old');
+    const words = [program, 'cp', '--reflink=never', 'large', 'target'];
+    const child = spawn(process.execPath, words, { cwd, stdio: 'ignore' });
+    t.after(() => child.kill('SIGKILL'));
+    const ended = once(child, 'exit');
+    while (child.exitCode === null && readdirSync(cwd).length === 2) {
+      await new Promise((done) => setTimeout(done, 1));
+    }
+    child.kill('SIGINT');
+    const [code] = await ended;
+    ok(code === 130 || code === 0, `${code}`);
+    equal(statSync(join(cwd, 'target')).size, code === 130 ? 3 : 100_000_000);
+    deepEqual(readdirSync(cwd).sort(), ['large', 'target']);
+  });
+
   test('shows how far it is, on a terminal', (t) => {
     if (!hasScript) return t.skip('script (bsdutils) is not installed');
     const cwd = scratch(t);
