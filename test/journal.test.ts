@@ -423,3 +423,24 @@ everywhere('advise() and lifetime are hints that are taken or told', async (_t, 
   ok((await journal.advise('sequential')) <= 1);
   ok(journal.stats().fallbacks.every(({ reason }) => typeof reason === 'string'));
 });
+
+everywhere(
+  'a reader elsewhere is told when what it reads was trimmed and recycled',
+  async (_t, world) => {
+    const journal = await world.open({ segmentBytes: 16384 });
+    const fill = (count: number): Promise<number[]> =>
+      Promise.all(manyTexts(count, () => 400).map((text) => journal.append(bytesOf(text))));
+    const lsns = await fill(150);
+    const reader = await world.open({ readOnly: true });
+    const reading = reader.read();
+    await reading.next();
+    await journal.trimBefore(lsns.at(-1) as number);
+    await fill(150);
+    ok(journal.stats().recycledCount > 0);
+    await rejects(async () => {
+      while ((await reading.next()).done !== true);
+    }, RangeError);
+    deepEqual((await texts(reader.read())).length, 151);
+    await rejects(reader.get(lsns[0] as number), RangeError);
+  },
+);

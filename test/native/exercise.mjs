@@ -135,6 +135,38 @@ async function runs() {
   }
 }
 
+async function journals() {
+  const journal = await library.Journal.open(join(directory, `journal-${engine.name}`), {
+    engine,
+    segmentBytes: 65536,
+  });
+  const all = Array.from({ length: 500 }, (_, index) => journal.append(bytes(index)));
+  await Promise.all(all);
+  await journal.appendBatch(views(50, 77));
+  await journal.trimBefore(await all[400]);
+  for (let index = 0; index < 500; index++) journal.write(bytes(index));
+  await journal.close();
+  /* Lengths that do not add up, and places outside the memory. */
+  const { addon } = loadAddon();
+  const memory = bytes(64, 0xff);
+  equal(addon.sealFrames(memory, Float64Array.of(0, 64, 8, 8, 1)), false);
+  equal(addon.sealFrames(memory, Float64Array.of(0, 15, 8, 8, 1)), false);
+  equal(addon.sealFrames(memory, Float64Array.of(0, 0, 8, 8, 1)), true);
+  for (const place of [
+    [-1, 8],
+    [8, 0],
+    [0, 65],
+    [Number.NaN, 8],
+  ]) {
+    try {
+      addon.sealFrames(memory, Float64Array.of(...place, 8, 8, 1));
+      ok(false, 'it was not refused');
+    } catch (error) {
+      equal(error.code, 'ERR_INTERNAL_ASSERTION');
+    }
+  }
+}
+
 /* More descriptors than buckets, some of them held, while the threads come and go. */
 async function threads() {
   const path = join(directory, 'lock');
@@ -257,7 +289,7 @@ async function beWorker() {
 }
 
 if (isMainThread) {
-  const parts = [files, replaces, runs, queues, names, maps, threads];
+  const parts = [files, replaces, runs, queues, names, maps, journals, threads];
   const engines = ringState().isThere ? ['pool', 'ring'] : ['pool'];
   for (const name of engines) {
     useEngine(name);
