@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { defaultEngine } from 'holdfast';
 import { Journal } from 'holdfast/journal';
 import { crc32c } from '#holdfast/bytes.js';
 import { projectRoot, scratch } from './support/scratch.js';
@@ -153,6 +154,11 @@ test('records are followed as they become durable, until Ctrl-C', async (t) => {
   const [code] = await once(child, 'exit');
   equal(code, 130);
   await writer.close();
+});
+
+test('a journal that is being written is not repaired; who writes it is told', async (t) => {
+  if (defaultEngine().capabilities.locks !== true) return t.skip('there are no locks');
+  const path = join(scratch(t), 'journal');
   const held = await Journal.open(path);
   const refused = journal('repair', path);
   equal(refused.code, 1);
