@@ -21,6 +21,11 @@ test('what is acknowledged survives every crash, in order, batches whole', {
   t.diagnostic(`${cycles} crashes`);
 });
 
+/* A mark in two sectors was torn, and a new segment had the trim of before: both lost the front. */
+test('a trim beside a rotation, and a torn mark, leave no hole', async () => {
+  for (const life of [100_928, 100_929, 100_930]) await crashCycle(life);
+});
+
 /** The first life in which a flaw is seen. Errors: when it is seen in none. */
 async function seen(habits: Habits): Promise<void> {
   for (let life = 0; life < 1500; life++) {

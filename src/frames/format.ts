@@ -35,7 +35,9 @@ export const SEGMENT_FOLLOWS_LOSS = 1;
 
 const MAGIC = Uint8Array.of(0x89, 0x48, 0x46, 0x4a, 0x0d, 0x0a, 0x1a, 0x0a);
 const MARK_MAGIC = Uint8Array.of(0x89, 0x48, 0x46, 0x4d, 0x0d, 0x0a, 0x1a, 0x0a);
-const CHECKSUM_AT = PAGE_BYTES - 4;
+/* In the first sector, with all that it is over: a page written again is the old one or the new. */
+const SECTOR_BYTES = 512;
+const CHECKSUM_AT: number = SECTOR_BYTES - 4;
 const IDENTITY_BYTES = 8;
 
 /** Bytes of a frame whose payload has so many. */
@@ -117,7 +119,9 @@ function faultOf(page: Uint8Array, magic: Uint8Array): PageFault | undefined {
   if (page.length < PAGE_BYTES) return 'short';
   if (!begins(page, magic)) return page.every((byte) => byte === 0) ? 'empty' : 'bad magic';
   const found = viewOf(page).getUint32(CHECKSUM_AT, true);
-  return crc32c(page.subarray(0, CHECKSUM_AT)) === found ? undefined : 'bad checksum';
+  if (crc32c(page.subarray(0, CHECKSUM_AT)) !== found) return 'bad checksum';
+  for (let at = SECTOR_BYTES; at < PAGE_BYTES; at++) if (page[at] !== 0) return 'bad checksum';
+  return undefined;
 }
 
 /** Writes a header into a page of zeros. */

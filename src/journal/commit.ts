@@ -168,7 +168,9 @@ export class Committer {
     const before = this.active;
     const spare = this.spares.shift();
     if (spare !== undefined) this.#counts.recycledCount++;
-    const next = yield* beginSegmentSteps(this.shop, spare, head, () => {
+    /* A trim may have gone before, in this very commit. */
+    const current = { ...head, trimLsn: this.trimLsn };
+    const next = yield* beginSegmentSteps(this.shop, spare, current, () => {
       this.isUncertain = true;
     });
     this.isUncertain = false;
