@@ -144,8 +144,11 @@ test('records are followed as they become durable, until Ctrl-C', async (t) => {
   const child = spawn(process.execPath, [program, 'journal', 'tail', path, '-f', '--json']);
   t.after(() => child.kill('SIGKILL'));
   let seen = '';
+  child.stdout.on('data', (bytes) => {
+    seen += String(bytes);
+  });
   const until = async (words: string): Promise<void> => {
-    while (!seen.includes(words)) seen += String((await once(child.stdout, 'data'))[0]);
+    while (!seen.includes(words)) await new Promise((done) => setTimeout(done, 5));
   };
   await until('before');
   await writer.append(Buffer.from('after'));
