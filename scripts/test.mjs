@@ -6,6 +6,7 @@
 //   npm test -- file --test-only     anything that begins with a dash goes to node
 
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { addonPath } from './addon.mjs';
 import { setup } from './setup.mjs';
 import { fail, filesUnder, inRoot, isMain, run, say } from './tools.mjs';
@@ -26,6 +27,8 @@ export async function test(args) {
     '--test',
     '--test-reporter=spec',
     `--test-timeout=${timeoutMs}`,
+    // Much of a test is waiting for a device: one file for each processor, where node leaves one free.
+    `--test-concurrency=${availableParallelism()}`,
     ...flags,
     ...files,
   ]);

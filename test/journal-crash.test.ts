@@ -8,7 +8,7 @@ import { FlawedEngine, flaws, type Habits, retriesSyncs } from './journal/flaws.
 import { bytesOf, texts } from './journal/worlds.js';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? Date.now() % 1_000_000);
-const lives = Number(process.env.HOLDFAST_LIVES ?? 1500);
+const lives = Number(process.env.HOLDFAST_LIVES ?? 10_000);
 const hour = 3_600_000;
 
 test('what is acknowledged survives every crash, in order, batches whole', {
