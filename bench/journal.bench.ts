@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Engine, Journal, type JournalOptions } from 'holdfast';
 import { engineNamed } from '#holdfast/engine.js';
-import { compilePeer } from './harness/peers.js';
+import { compilePeer, loadCompiledPeer, peerLabel } from './harness/peers.js';
 import { durablePlaces, type Place } from './harness/places.js';
 import type { Case, Goal, Question, Subject, Surroundings } from './harness/question.js';
 
@@ -16,7 +16,7 @@ export const question: Question = {
     try {
       for (const place of places) {
         yield alone(place, ms, surroundings);
-        yield together(place, ms);
+        yield await together(place, ms, surroundings);
         for (const bytes of [64, 4096]) yield written(place, bytes);
         yield batches(place);
         yield delays(place, ms);
@@ -117,7 +117,7 @@ function loop(place: Place, program: string, how: string, ms: number): Subject {
   };
 }
 
-function together(place: Place, ms: number): Case {
+async function together(place: Place, ms: number, surroundings: Surroundings): Promise<Case> {
   const [engine] = engines();
   const counts = [1, 8, 64, 512, 4096];
   const name = (count: number): string => `${count} on ${engine?.name}`;
@@ -131,9 +131,48 @@ function together(place: Place, ms: number): Case {
     higherIsBetter: true,
     subjects: engines()
       .slice(0, 2)
-      .flatMap((one) => counts.map((count) => committing(place, one, count, ms))),
+      .flatMap((one) => counts.map((count) => committing(place, one, count, ms)))
+      .concat(await inSqlite(place, ms, surroundings)),
     goals,
   };
+}
+
+interface Database {
+  pragma(words: string): unknown;
+  exec(words: string): unknown;
+  prepare(words: string): { run(value: Buffer): unknown };
+  transaction<T>(work: (given: T) => void): (given: T) => void;
+  close(): void;
+}
+
+/** SQLite's write-ahead log, synced at each commit: records inserted one by one, and by 512. */
+async function inSqlite(place: Place, ms: number, surroundings: Surroundings): Promise<Subject[]> {
+  type Peer = { readonly default: new (path: string) => Database };
+  const sqlite = await loadCompiledPeer<Peer>('better-sqlite3', surroundings);
+  if (sqlite === undefined) return [];
+  return [1, 512].map((count) => ({
+    name: `${peerLabel('better-sqlite3')}, WAL, FULL, ${count} a commit`,
+    durable: true,
+    round: () => {
+      const directory = mkdtempSync(join(place.path, 'sqlite-'));
+      const database = new sqlite.default(join(directory, 'records'));
+      database.pragma('journal_mode = WAL');
+      database.pragma('synchronous = FULL');
+      database.exec('CREATE TABLE records (id INTEGER PRIMARY KEY, data BLOB)');
+      const insert = database.prepare('INSERT INTO records (data) VALUES (?)');
+      const record = Buffer.alloc(64, 7);
+      const commit = database.transaction((many: number) => {
+        for (let index = 0; index < many; index++) insert.run(record);
+      });
+      const began = performance.now();
+      let done = 0;
+      for (; performance.now() < began + ms; done += count) commit(count);
+      const found = (done / (performance.now() - began)) * 1000;
+      database.close();
+      rmSync(directory, { recursive: true });
+      return [found];
+    },
+  }));
 }
 
 function written(place: Place, bytes: number): Case {

@@ -1,6 +1,6 @@
 /** The others: packages installed under bench/peers when they are needed, programs in C. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Surroundings } from './question.js';
@@ -20,6 +20,25 @@ export async function loadPeer<T>(
     load(name: string): Promise<T>;
   };
   return load(name);
+}
+
+/** As `loadPeer`, for one that is compiled where it is installed: that takes a minute, once. */
+export async function loadCompiledPeer<T>(
+  name: string,
+  surroundings: Surroundings,
+): Promise<T | undefined> {
+  if (!installPeers(surroundings)) return undefined;
+  if (!existsSync(join(peersFolder, 'node_modules', name, 'build', 'Release'))) {
+    console.error(`bench: compiling ${name}`);
+    const options = { cwd: peersFolder, encoding: 'utf8', timeout: 400_000 } as const;
+    const { status, stderr } = spawnSync('npm', ['rebuild', name], options);
+    if (status !== 0) {
+      console.error(stderr);
+      surroundings.note(`NOT MEASURED: ${name}, it does not compile.`);
+      return undefined;
+    }
+  }
+  return loadPeer<T>(name, surroundings);
 }
 
 /** A peer's name with the version that is measured. */
