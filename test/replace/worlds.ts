@@ -62,6 +62,12 @@ export function engineHere(word: EngineWord): Engine | string {
   }
 }
 
+/** Why an engine is not here, in the words of `skip`; false where it is. */
+export function missingHere(word: EngineWord): string | false {
+  const engine = engineHere(word);
+  return typeof engine === 'string' && engine;
+}
+
 type Run<T> = (t: TestContext, world: T) => void | Promise<void>;
 
 /** One test on each engine; where an engine is missing it is skipped aloud. */
