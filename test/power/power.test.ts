@@ -14,51 +14,17 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, type TestContext, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { Child } from '../support/child.js';
 import { faultOf } from './ledger.js';
 import { choicesOf, epochsOf, Medium } from './log.js';
 import { planted } from './planted.js';
-import { type DiskKind, diskKinds, record, rigRefusal, type Workload } from './rig.js';
+import { type DiskKind, diskKinds, record, type Workload } from './rig.js';
+import { faultsOf, stands } from './search.js';
 import { compiled, makeHome, removeHome, run } from './tools.js';
 
 const statesCount = 110;
 const timeout = 120_000;
-
-/** Whether the rig stands here; skips aloud where it does not. */
-function stands(t: TestContext, kind: DiskKind): boolean {
-  const reason = rigRefusal(kind);
-  if (reason === undefined) return true;
-  t.diagnostic(`NOT TESTED on ${kind}: ${reason}`);
-  t.skip(reason);
-  return false;
-}
-
-interface Found {
-  readonly count: number;
-  readonly faults: readonly string[];
-}
-
-/** Records, and looks at states until so many are wrong. */
-async function faultsOf(
-  kind: DiskKind,
-  workload: Workload,
-  { seed, count, faultsMax }: { seed: number; count: number; faultsMax: number },
-): Promise<Found> {
-  const recording = await record(kind, workload);
-  try {
-    const faults: string[] = [];
-    const states = recording.states(seed, count);
-    for (const state of states) {
-      const fault = await faultOf(state);
-      if (fault !== undefined) faults.push(`seed ${seed}, ${fault}`);
-      if (faults.length === faultsMax) break;
-    }
-    return { count: states.length, faults };
-  } finally {
-    await recording.close();
-  }
-}
 
 const right: Workload = {
   module: new URL('./promises.js', import.meta.url),
@@ -95,6 +61,7 @@ describe('power cuts', { concurrency: 3, timeout: 2 * timeout }, () => {
         seed,
         count: statesCount,
         faultsMax: 5,
+        faultOf,
       });
       deepEqual(faults, []);
       equal(count, statesCount);
@@ -106,7 +73,7 @@ describe('power cuts', { concurrency: 3, timeout: 2 * timeout }, () => {
       }, async (t) => {
         if (!stands(t, kind)) return;
         const seed = Math.floor(Math.random() * 2 ** 31);
-        const search = { seed, count: 50, faultsMax: 5 };
+        const search = { seed, count: 50, faultsMax: 5, faultOf };
         deepEqual((await faultsOf(kind, inOneCommit, search)).faults, []);
       });
     }
@@ -114,13 +81,18 @@ describe('power cuts', { concurrency: 3, timeout: 2 * timeout }, () => {
     test(`wrong protocols are flagged on ${kind}`, { timeout }, async (t) => {
       if (!stands(t, kind)) return;
       for (const name of Object.keys(planted)) {
-        const search = { seed: 1, count: 60, faultsMax: 1 };
+        const search = { seed: 1, count: 60, faultsMax: 1, faultOf };
         const { faults } = await faultsOf(kind, wrong(name), search);
         if (harmless[name]?.includes(kind)) continue;
         equal(faults.length, 1, `nobody noticed on ${kind}: ${name}`);
       }
       const append = { ...wrong(''), name: 'appendUnsynced' };
-      const { faults } = await faultsOf(kind, append, { seed: 1, count: 60, faultsMax: 1 });
+      const { faults } = await faultsOf(kind, append, {
+        seed: 1,
+        count: 60,
+        faultsMax: 1,
+        faultOf,
+      });
       equal(faults.length, 1, `nobody noticed on ${kind}: an append that is not synced`);
     });
   }
