@@ -175,6 +175,27 @@ async function inSqlite(place: Place, ms: number, surroundings: Surroundings): P
   }));
 }
 
+/** Records a second, by each engine, of work on a new journal. */
+function timed(
+  place: Place,
+  options: JournalOptions,
+  count: number,
+  work: (journal: Journal) => Promise<void>,
+): Subject[] {
+  return engines().map((engine) => ({
+    name: engine.name,
+    durable: true,
+    round: async () => {
+      const journal = await opened(place, { engine, preallocate: true, ...options });
+      const began = performance.now();
+      await work(journal);
+      const passed = performance.now() - began;
+      await closed(journal);
+      return [(count / passed) * 1000];
+    },
+  }));
+}
+
 function written(place: Place, bytes: number): Case {
   const count = bytes === 64 ? 500_000 : 20_000;
   const record = Buffer.alloc(bytes, 7);
@@ -183,20 +204,11 @@ function written(place: Place, bytes: number): Case {
     unit: '1/s',
     higherIsBetter: true,
     rounds: 5,
-    subjects: engines().map((engine) => ({
-      name: engine.name,
-      durable: true,
-      round: async () => {
-        const journal = await opened(place, { engine, preallocate: true, segmentBytes: 134217728 });
-        const began = performance.now();
-        let lsn = 0;
-        for (let index = 0; index < count; index++) lsn = journal.write(record);
-        await journal.syncThrough(lsn);
-        const passed = performance.now() - began;
-        await closed(journal);
-        return [(count / passed) * 1000];
-      },
-    })),
+    subjects: timed(place, { segmentBytes: 134217728 }, count, async (journal) => {
+      let lsn = 0;
+      for (let index = 0; index < count; index++) lsn = journal.write(record);
+      await journal.syncThrough(lsn);
+    }),
   };
 }
 
@@ -207,18 +219,9 @@ function batches(place: Place): Case {
     unit: '1/s',
     higherIsBetter: true,
     rounds: 5,
-    subjects: engines().map((engine) => ({
-      name: engine.name,
-      durable: true,
-      round: async () => {
-        const journal = await opened(place, { engine, preallocate: true, segmentBytes: 67108864 });
-        const began = performance.now();
-        for (let turn = 0; turn < 10; turn++) await journal.appendBatch(batch);
-        const passed = performance.now() - began;
-        await closed(journal);
-        return [(100_000 / passed) * 1000];
-      },
-    })),
+    subjects: timed(place, { segmentBytes: 67108864 }, 100_000, async (journal) => {
+      for (let turn = 0; turn < 10; turn++) await journal.appendBatch(batch);
+    }),
   };
 }
 
