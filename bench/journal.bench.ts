@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { type Engine, Journal, type JournalOptions } from 'holdfast';
 import { engineNamed } from '#holdfast/engine.js';
-import { compilePeer, loadCompiledPeer, peerLabel } from './harness/peers.js';
+import {
+  buildPeer,
+  compilePeer,
+  crateLabel,
+  loadCompiledPeer,
+  peerLabel,
+} from './harness/peers.js';
 import { durablePlaces, type Place } from './harness/places.js';
 import type { Case, Goal, Question, Subject, Surroundings } from './harness/question.js';
 
@@ -17,8 +23,8 @@ export const question: Question = {
       for (const place of places) {
         yield alone(place, ms, surroundings);
         yield await together(place, ms, surroundings);
-        for (const bytes of [64, 4096]) yield written(place, bytes);
-        yield batches(place);
+        for (const bytes of [64, 4096]) yield written(place, bytes, surroundings);
+        yield batches(place, surroundings);
         yield delays(place, ms);
       }
     } finally {
@@ -92,15 +98,15 @@ function alone(place: Place, ms: number, surroundings: Surroundings): Case {
   const program = compilePeer('journal', surroundings);
   const inC =
     program === undefined ? [] : ['fdatasync', 'dsync'].map((how) => loop(place, program, how, ms));
+  const inFsys = fsysCommitting(place, 1, ms, surroundings);
   return {
     name: `one committer, 64 B, durable each, on ${place.fileSystem}`,
     unit: '1/s',
     higherIsBetter: true,
-    subjects: [...own, ...inC],
-    goals:
-      inC.length === 0
-        ? []
-        : own.map(({ name }) => ({ subject: name, against: 'C, fdatasync', rateAtLeast: 1 })),
+    subjects: [...own, ...inC, ...inFsys],
+    goals: [...inC.slice(0, 1), ...inFsys].flatMap((peer) =>
+      own.map(({ name }) => ({ subject: name, against: peer.name, rateAtLeast: 1 })),
+    ),
   };
 }
 
@@ -108,22 +114,62 @@ function loop(place: Place, program: string, how: string, ms: number): Subject {
   return {
     name: `C, ${how}`,
     durable: true,
-    round: () => {
-      const words = [join(place.path, 'c'), '96', String(ms / 1000), how];
-      const { stdout, stderr, status } = spawnSync(program, words, { encoding: 'utf8' });
-      if (status !== 0) throw new Error(stderr);
-      return [Number(stdout)];
-    },
+    round: () => [answerOf(program, [join(place.path, 'c'), '96', String(ms / 1000), how])],
   };
+}
+
+/** The number that a program prints. */
+function answerOf(program: string, words: readonly string[]): number {
+  const { stdout, stderr, status } = spawnSync(program, words, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  return Number(stdout);
+}
+
+/** The journal of the crate fsys; its committers are threads. */
+function fsys(
+  place: Place,
+  surroundings: Surroundings,
+  what: string,
+  words: readonly string[],
+): Subject[] {
+  const program = buildPeer('fsys', surroundings);
+  if (program === undefined) return [];
+  const path = join(place.path, 'fsys');
+  return [
+    {
+      name: [crateLabel('fsys'), what].filter(Boolean).join(', '),
+      durable: true,
+      round: () => {
+        const found = answerOf(program, [path, ...words]);
+        rmSync(path);
+        return [found];
+      },
+    },
+  ];
+}
+
+/** One who syncs does not wait for others: its default, 500 us, is slower with 1 and with 64. */
+function fsysCommitting(
+  place: Place,
+  committers: number,
+  ms: number,
+  surroundings: Surroundings,
+): Subject[] {
+  const words = ['commit', String(committers), String(ms), '0'];
+  return fsys(place, surroundings, `${committers} at once`, words);
 }
 
 async function together(place: Place, ms: number, surroundings: Surroundings): Promise<Case> {
   const [engine] = engines();
   const counts = [1, 8, 64, 512, 4096];
   const name = (count: number): string => `${count} on ${engine?.name}`;
+  const inFsys = [64, 512].flatMap((count) => fsysCommitting(place, count, ms, surroundings));
   const goals: Goal[] = [
     { subject: name(8), against: name(1), rateAtLeast: 7 },
     { subject: name(64), against: name(1), rateAtLeast: 55 },
+    ...inFsys
+      .slice(0, 1)
+      .map((peer) => ({ subject: name(64), against: peer.name, rateAtLeast: 2 })),
   ];
   return {
     name: `committers at the same time, 64 B, on ${place.fileSystem}`,
@@ -132,7 +178,7 @@ async function together(place: Place, ms: number, surroundings: Surroundings): P
     subjects: engines()
       .slice(0, 2)
       .flatMap((one) => counts.map((count) => committing(place, one, count, ms)))
-      .concat(await inSqlite(place, ms, surroundings)),
+      .concat(inFsys, await inSqlite(place, ms, surroundings)),
     goals,
   };
 }
@@ -196,7 +242,7 @@ function timed(
   }));
 }
 
-function written(place: Place, bytes: number): Case {
+function written(place: Place, bytes: number, surroundings: Surroundings): Case {
   const count = bytes === 64 ? 500_000 : 20_000;
   const record = Buffer.alloc(bytes, 7);
   return {
@@ -208,11 +254,11 @@ function written(place: Place, bytes: number): Case {
       let lsn = 0;
       for (let index = 0; index < count; index++) lsn = journal.write(record);
       await journal.syncThrough(lsn);
-    }),
+    }).concat(fsys(place, surroundings, '', ['write', String(count), String(bytes)])),
   };
 }
 
-function batches(place: Place): Case {
+function batches(place: Place, surroundings: Surroundings): Case {
   const batch = Array.from({ length: 10_000 }, () => Buffer.alloc(150, 3));
   return {
     name: `appendBatch of 10,000 records of 150 B, on ${place.fileSystem}`,
@@ -221,7 +267,7 @@ function batches(place: Place): Case {
     rounds: 5,
     subjects: timed(place, { segmentBytes: 67108864 }, 100_000, async (journal) => {
       for (let turn = 0; turn < 10; turn++) await journal.appendBatch(batch);
-    }),
+    }).concat(fsys(place, surroundings, '', ['batch', '10000', '10'])),
   };
 }
 

@@ -1,4 +1,4 @@
-/** The others: packages installed under bench/peers when they are needed, programs in C. */
+/** The others: packages installed under bench/peers when they are needed, programs in C and Rust. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -96,4 +96,23 @@ export function compilePeer(name: string, { note }: Surroundings): string | unde
   note(`NOT MEASURED: ${name}.c, there is no C compiler or it failed.`);
   if (stderr) console.error(stderr);
   return undefined;
+}
+
+/** Builds the program bench/peers/<name>, of Rust; answers it, or undefined with a note. */
+export function buildPeer(name: string, { note }: Surroundings): string | undefined {
+  const into = join(root, 'build', 'bench', 'peers', name);
+  const words = ['build', '--release', '--locked', '--quiet', '--target-dir', into];
+  const cwd = join(peersFolder, name);
+  const { status, stderr } = spawnSync('cargo', words, { cwd, encoding: 'utf8', timeout: 400_000 });
+  if (status === 0) return join(into, 'release', `${name}-peer`);
+  note(`NOT MEASURED: the crate ${name}, there is no cargo or it failed.`);
+  if (stderr) console.error(stderr);
+  return undefined;
+}
+
+/** A crate's name with the version that is measured. */
+export function crateLabel(name: string): string {
+  const lock = readFileSync(join(peersFolder, name, 'Cargo.lock'), 'utf8');
+  const [, version] = new RegExp(`name = "${name}"\nversion = "([^"]+)"`).exec(lock) ?? [];
+  return `${name} ${version}`;
 }
