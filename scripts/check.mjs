@@ -11,6 +11,6 @@ installPackages();
 if (runTool('@biomejs/biome/bin/biome', ['ci', '--error-on-warnings', '.']) !== 0) {
   fail('format or lint: see above; `npm run format` mends what can be mended');
 }
-compileTypeScript();
+await compileTypeScript();
 buildAddon({ require: true });
 if (!process.argv.includes('--no-tests')) process.exitCode = await test([]);

@@ -1,23 +1,100 @@
-// Takes the comments out of the declarations that a user cannot name: of what is private to a room,
-// and of rooms that no subpath leads to. Types stay as they are. They were half of the declarations
-// in the tarball, which nobody's editor would ever show.
+// Rolls the declarations up: dist/house.d.ts with every type that a door of package.json leads to,
+// and a list of names for each door in front of it, as the JavaScript has it (scripts/bundle.mjs).
+//
+// One file a room, with what is private to it, was a third of the tarball, and nothing of it can be
+// named by a user.
 
-import { readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { filesUnder, inRoot } from './tools.mjs';
+import { basename } from 'node:path';
+import { changedMs, filesUnder, inRoot } from './tools.mjs';
 
-/** Every declaration that an entry of package.json gives away, through all re-exports. */
-function publicDeclarations(ts, program) {
-  const checker = program.getTypeChecker();
+const ROOMS = 'build/src';
+const DOORS = 'build/doors';
+const HOUSE = 'dist/house.d.ts';
+
+function isStale() {
+  const built = changedMs(HOUSE);
+  const inputs = filesUnder(ROOMS).filter((path) => path.endsWith('.d.ts'));
+  return ['scripts/declarations.mjs', 'package.json', ...inputs].some(
+    (path) => changedMs(path) > built,
+  );
+}
+
+/** The doors that package.json opens, by name. */
+function openDoors() {
   const { exports } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8'));
+  return Object.values(exports).flatMap(({ import: entry }) =>
+    entry === undefined ? [] : [basename(entry.types, '.d.ts')],
+  );
+}
+
+/* An entry that only passes on leaves all declarations to the module behind the doors. */
+function writeEntry(name) {
+  const path = inRoot(DOORS, `${name}.d.ts`);
+  const room = `'../src/${name}.js'`;
+  const isBorrowed = /\bas default\b|export default/.test(
+    readFileSync(inRoot(ROOMS, `${name}.d.ts`), 'utf8'),
+  );
+  const rest = isBorrowed ? `export { default } from ${room};\n` : '';
+  writeFileSync(path, `export * from ${room};\n${rest}`);
+  return path;
+}
+
+/* What opens a room is for those who change it, and would be told of whatever stands first. */
+const withoutHeads = {
+  name: 'without-heads',
+  transform: (text) => text.replace(/^\/\*\*[\s\S]*?\*\/\s*(?=import |export [{*]|\/\*\*)/, ''),
+};
+
+export async function rollDeclarations() {
+  if (!isStale()) return;
+  const [{ rollup }, { dts }] = await Promise.all([import('rollup'), import('rollup-plugin-dts')]);
+  rmSync(inRoot(DOORS), { recursive: true, force: true });
+  mkdirSync(inRoot(DOORS), { recursive: true });
+  const entries = openDoors().map((name) => [name, writeEntry(name)]);
+  const bundle = await rollup({
+    input: Object.fromEntries(entries),
+    external: [/^node:/, /^@opentelemetry\//],
+    plugins: [withoutHeads, dts({ tsconfig: inRoot('tsconfig.src.json') })],
+  });
+  for (const path of filesUnder('dist')) if (path.endsWith('.d.ts')) rmSync(inRoot(path));
+  const isEntry = (id) => id.startsWith(inRoot(DOORS));
+  await bundle.write({
+    dir: inRoot('dist'),
+    entryFileNames: '[name].d.ts',
+    chunkFileNames: '[name].d.ts',
+    manualChunks: (id) => (isEntry(id) ? undefined : 'house'),
+    minifyInternalExports: false,
+  });
+  await bundle.close();
+  leaveOutComments();
+}
+
+/* Comments on what nobody can name, and no editor would show: a fifth of the file. */
+function leaveOutComments() {
+  const ts = createRequire(import.meta.url)('typescript');
+  const options = { module: ts.ModuleKind.NodeNext, moduleResolution: 99, types: [], noLib: true };
+  const doors = openDoors().map((name) => inRoot('dist', `${name}.d.ts`));
+  const program = ts.createProgram(doors, options);
+  const isPublic = publicStatements(ts, program, doors);
+  const source = program.getSourceFile(inRoot(HOUSE));
+  let { text } = source;
+  for (const { pos, end } of commentsIn(ts, source, isPublic)) {
+    text = `${text.slice(0, pos).replace(/[ \t]*$/, '')}${text.slice(end).replace(/^\s*\n/, '')}`;
+  }
+  writeFileSync(inRoot(HOUSE), text);
+}
+
+/** Every declaration that a door gives away. */
+function publicStatements(ts, program, doors) {
+  const checker = program.getTypeChecker();
   const found = new Set();
-  for (const { import: entry } of Object.values(exports)) {
-    const source = entry && program.getSourceFile(inRoot(entry.types));
-    const symbol = source && checker.getSymbolAtLocation(source);
-    for (const one of symbol ? checker.getExportsOfModule(symbol) : []) {
+  for (const door of doors) {
+    const symbol = checker.getSymbolAtLocation(program.getSourceFile(door));
+    for (const one of checker.getExportsOfModule(symbol)) {
       const isAlias = one.flags & ts.SymbolFlags.Alias;
-      const target = isAlias ? checker.getAliasedSymbol(one) : one;
-      keep(ts, checker, target, found);
+      keep(ts, checker, isAlias ? checker.getAliasedSymbol(one) : one, found);
     }
   }
   return found;
@@ -29,17 +106,14 @@ function keep(ts, checker, symbol, found) {
     const statement = statementOf(ts, declaration);
     if (found.has(statement)) continue;
     found.add(statement);
-    const isClass = ts.isClassDeclaration(statement);
     const visit = (node) => {
       const name = ts.isTypeReferenceNode(node) ? node.typeName : node.expression;
       const isNamed = ts.isTypeReferenceNode(node) || ts.isExpressionWithTypeArguments(node);
       const seen = isNamed ? checker.getSymbolAtLocation(name) : undefined;
-      if (seen !== undefined) {
-        const isAlias = seen.flags & ts.SymbolFlags.Alias;
-        keep(ts, checker, isAlias ? checker.getAliasedSymbol(seen) : seen, found);
-      }
+      if (seen !== undefined) keep(ts, checker, seen, found);
       ts.forEachChild(node, visit);
     };
+    const isClass = ts.isClassDeclaration(statement);
     for (const part of isClass ? (statement.heritageClauses ?? []) : [statement]) visit(part);
   }
 }
@@ -50,38 +124,15 @@ function statementOf(ts, node) {
   return at;
 }
 
-/** Where comments stand that go: before each statement that is not public, and inside it. */
+/** From the last to the first: before each statement that is not public, and inside it. */
 function commentsIn(ts, source, isPublic) {
-  const ranges = [];
+  const ranges = new Map();
   const visit = (node) => {
-    ranges.push(...(ts.getLeadingCommentRanges(source.text, node.pos) ?? []));
+    for (const range of ts.getLeadingCommentRanges(source.text, node.pos) ?? []) {
+      ranges.set(range.pos, range);
+    }
     ts.forEachChild(node, visit);
   };
   for (const statement of source.statements) if (!isPublic.has(statement)) visit(statement);
-  return [...new Map(ranges.map((range) => [range.pos, range])).values()].sort(
-    (a, b) => b.pos - a.pos,
-  );
-}
-
-export function trimDeclarations() {
-  const ts = createRequire(import.meta.url)('typescript');
-  const paths = filesUnder('dist').filter((path) => path.endsWith('.d.ts'));
-  const options = { module: ts.ModuleKind.NodeNext, moduleResolution: 99, types: [], noLib: true };
-  const program = ts.createProgram(
-    paths.map((path) => inRoot(path)),
-    options,
-  );
-  const isPublic = publicDeclarations(ts, program);
-  for (const path of paths) {
-    const source = program.getSourceFile(inRoot(path));
-    let { text } = source;
-    for (const { pos, end } of commentsIn(ts, source, isPublic)) {
-      text = `${text.slice(0, pos).replace(/[ \t]*$/, '')}${text.slice(end).replace(/^\s*\n/, '')}`;
-    }
-    if (text === source.text) continue;
-    // The compiler goes by times: what it wrote has not changed for it.
-    const { atime, mtime } = statSync(inRoot(path));
-    writeFileSync(inRoot(path), text);
-    utimesSync(inRoot(path), atime, mtime);
-  }
+  return [...ranges.values()].sort((a, b) => b.pos - a.pos);
 }

@@ -144,7 +144,7 @@ const chosen = Object.keys(runtimes).filter(
 );
 if (chosen.length === 0 && !words.includes('again'))
   fail(`no runtime is named so: ${Object.keys(runtimes).join(', ')}`);
-setup();
+await setup();
 const tarball = pack(inRoot('.'), home);
 say(`${tarball}: ${readFileSync(tarball).length} bytes`);
 for (const name of chosen) {

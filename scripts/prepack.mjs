@@ -4,15 +4,13 @@
 // all of them.
 
 import { buildAddon, targets } from './addon.mjs';
-import { trimDeclarations } from './declarations.mjs';
 import { writeBillOfMaterials } from './sbom.mjs';
 import { setup } from './setup.mjs';
 import { shrinkHouse } from './shrink.mjs';
 
-setup();
+await setup();
 for (const target of Object.keys(targets)) {
   buildAddon({ target, require: process.env.npm_command === 'publish' });
 }
-trimDeclarations();
 await shrinkHouse();
 writeBillOfMaterials();

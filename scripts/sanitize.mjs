@@ -118,7 +118,7 @@ if (isMain(import.meta.url)) {
   const chosen = process.argv.slice(2);
   const unknown = chosen.find((name) => !Object.hasOwn(kinds, name));
   if (unknown !== undefined) fail(`there is no "${unknown}": ${Object.keys(kinds).join(', ')}`);
-  setup();
+  await setup();
   const names = chosen.length > 0 ? chosen : Object.keys(kinds);
   const clean = names.map((name) => sanitize(name));
   process.exitCode = clean.every(Boolean) ? 0 : 1;

@@ -6,11 +6,12 @@ import { readFileSync, rmSync } from 'node:fs';
 import { buildAddon } from './addon.mjs';
 import { bundle } from './bundle.mjs';
 import { writeCommonJs } from './commonjs.mjs';
+import { rollDeclarations } from './declarations.mjs';
 import { changedMs, fail, filesUnder, inRoot, isMain, root, runTool, say } from './tools.mjs';
 
-export function setup() {
+export async function setup() {
   installPackages();
-  compileTypeScript();
+  await compileTypeScript();
   buildAddon({});
 }
 
@@ -51,7 +52,7 @@ function packagesOf(lock) {
   }
 }
 
-export function compileTypeScript() {
+export async function compileTypeScript() {
   removeOrphans('dist', 'src');
   removeOrphans('build/src', 'src');
   for (const folder of ['test', 'bench', 'examples', 'demo']) {
@@ -59,13 +60,14 @@ export function compileTypeScript() {
   }
   if (runTool('typescript/bin/tsc', ['--build']) !== 0) fail('cannot compile: see above');
   bundle();
+  await rollDeclarations();
   writeCommonJs();
 }
 
 /** Removes what was compiled from a source that is gone, lest it be run or published. */
 function removeOrphans(output, sources) {
   for (const path of filesUnder(output)) {
-    if (path.startsWith('dist/house.js') || path.startsWith('dist/cli-')) continue;
+    if (path.startsWith('dist/house.') || path.startsWith('dist/cli-')) continue;
     const source = path.replace(/\.(js|js\.map|d\.ts)$/, '.ts').replace(output, sources);
     if (source.endsWith('.ts') && changedMs(source) === Number.NEGATIVE_INFINITY) {
       rmSync(inRoot(path));
@@ -73,4 +75,4 @@ function removeOrphans(output, sources) {
   }
 }
 
-if (isMain(import.meta.url)) setup();
+if (isMain(import.meta.url)) await setup();

@@ -3,7 +3,6 @@
 // it was. The source map follows.
 
 import { readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { minify } from 'terser';
 import { inRoot } from './tools.mjs';
 
 const HOUSE = 'dist/house.js';
@@ -12,6 +11,7 @@ const MARK = '/* holdfast: names inside functions are shortened */\n';
 export async function shrinkHouse() {
   const text = readFileSync(inRoot(HOUSE), 'utf8');
   if (text.startsWith(MARK)) return;
+  const { minify } = await import('terser');
   const { code, map } = await minify(text, {
     ecma: 2022,
     compress: false,

@@ -43,6 +43,6 @@ async function engineLine() {
 }
 
 if (isMain(import.meta.url)) {
-  setup();
+  await setup();
   process.exitCode = await test(process.argv.slice(2));
 }

@@ -67,6 +67,13 @@ test('the tarball holds what a user needs and no more, in 400 KiB', () => {
   for (const file of ['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/sbom.cdx.json']) {
     ok(paths.includes(file), file);
   }
+  /* Declarations of the doors, and one module with all that they lead to. */
+  deepEqual(
+    paths.filter((path) => path.endsWith('.d.ts')).sort(),
+    [...subpaths.map((path) => manifest.exports[path].import.types), './dist/house.d.ts']
+      .map((path) => path.slice(2))
+      .sort(),
+  );
   deepEqual(
     paths.filter((path) => /\.map$|^(src|test|bench|native|build)\/|binding\.gyp/.test(path)),
     [],
