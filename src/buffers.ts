@@ -37,5 +37,5 @@ export {
   type Sequence,
   sequenceOf,
 } from './buffers/sequence.js';
-export { plainStaging, STAGING_BLOCK_MAX, Staging } from './buffers/staging.js';
+export { Staging } from './buffers/staging.js';
 export { Window, type WindowOptions } from './buffers/window.js';

@@ -21,7 +21,6 @@ export {
   letGo,
   looking,
   nameIn,
-  nameInOpened,
   type Purpose,
   rawOf,
   refused,

@@ -21,7 +21,6 @@ import {
   type Identity,
   Lock,
   type LockClaim,
-  LockHeldError,
   type LockKindOptions,
   type LockOwner,
   type LockParts,
@@ -50,8 +49,6 @@ import {
   RangeLock,
   refusal,
 } from './platform.js';
-
-export { Lock, LockHeldError, type LockOwner, type LockPrimitive };
 
 export interface LockFileOptions extends LockKindOptions, LockWaitOptions {
   /** Permissions of a lock file that is made, before the process' mask. Default 0o600. */
@@ -85,7 +82,7 @@ const RUNS_REMEMBERED_MAX = 1024;
 class Gone extends Error {}
 
 /** Takes options apart. Errors: `TypeError`, `RangeError` naming the option. */
-export function lockFileWishOf(options: LockFileOptions): LockFileWish {
+function lockFileWishOf(options: LockFileOptions): LockFileWish {
   const { exclusive, primitive, timeoutMs } = lockWishOf(options);
   const mode = options.mode === undefined ? 0o600 : modeOf(options.mode, 'options.mode');
   return { exclusive, primitive, timeoutMs, mode };

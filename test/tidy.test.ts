@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { doorsHaveHeads, publicHasDocstrings } from './tidy/documents.js';
+import { exportsAreImported } from './tidy/exports.js';
 import {
   builtinsStayBelow,
   foldersArePrivate,
@@ -247,6 +248,31 @@ keeps('every door opens with a head', {
     },
     { 'src/cli.ts': '#!/usr/bin/env node\n/** A.\n * Source: c\n */\n' },
     { 'src/file/open.ts': 'export const x = 1;' },
+  ],
+});
+
+keeps('what is exported is imported', {
+  rule: exportsAreImported,
+  violations: [
+    [{ 'src/file.ts': 'export function f() {}' }, /f is exported and nobody imports it/],
+    [{ 'src/file.ts': 'export const a = 1;' }, /a is exported/],
+    [{ 'src/file.ts': 'export class C {}' }, /C is exported/],
+    [{ 'src/file.ts': "export { f } from './file/open.js';" }, /src\/file\.ts:1: f is exported/],
+    [
+      { 'src/file.ts': 'export const f = 1;', 'src/jsonl.ts': "import { f } from './lock.js';" },
+      /f/,
+    ],
+    [{ 'src/a.ts': 'export const f = 1;', 'src/b.ts': "import { g as f } from './a.js';" }, /f is/],
+  ],
+  innocent: [
+    { 'src/index.ts': 'export const a = 1;' },
+    { 'src/a.ts': 'export type T = 1;\nexport interface I {}\nconst f = 1;' },
+    { 'test/a.ts': 'export const f = 1;' },
+    { 'src/a.ts': 'export const f = 1;', 'src/b.ts': "import { f as g } from './a.js';" },
+    { 'src/a.ts': 'export class C {}', 'src/b.ts': "import type { C } from './a.js';" },
+    { 'src/a.ts': 'export const f = 1;', 'src/index.ts': "export { f } from './a.js';" },
+    { 'src/a.ts': 'export const f = 1;', 'test/b.ts': "import { f } from '#holdfast/a.js';" },
+    { 'src/a.ts': 'export const f = 1;', 'src/b/c.ts': "const { f } = await import('../a.js');" },
   ],
 });
 

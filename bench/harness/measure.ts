@@ -95,7 +95,7 @@ export function judge(goal: Goal, whole: Case, measured: readonly Measured[]): J
   return { goal, value, spread: [Math.min(...ratios), Math.max(...ratios)], isReached };
 }
 
-export function statisticOf(samples: readonly number[], statistic: Statistic): number {
+function statisticOf(samples: readonly number[], statistic: Statistic): number {
   if (samples.length === 0) return Number.NaN;
   const sorted = Float64Array.from(samples).sort();
   const at = (share: number): number => sorted[Math.ceil(share * (sorted.length - 1))] as number;

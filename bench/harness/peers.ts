@@ -1,4 +1,4 @@
-/** The others: packages installed under bench/peers when they are needed, programs in C and Rust. */
+/** The others: packages installed under bench/peers when needed, programs in C and in Rust. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';

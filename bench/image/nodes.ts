@@ -4,7 +4,7 @@ import { list, struct, text, u8, u32 } from 'holdfast/image';
 import { loadPeer, peerLabel } from '../harness/peers.js';
 import type { Surroundings } from '../harness/question.js';
 
-export const Node = struct({
+const Node = struct({
   kind: u8,
   flags: u8,
   first: u32,

@@ -31,7 +31,7 @@ export function placesIn(fileBytes: number): () => number {
 }
 
 /** Keeps `depth` promises in flight until `count` have settled. */
-export async function keepInFlight(
+async function keepInFlight(
   reads: Reads,
   count: number,
   readOne: (view: Uint8Array, offset: number) => Promise<unknown>,

@@ -5,7 +5,7 @@ const SMALLEST_LOG = 12;
 const LARGEST_LOG = 20;
 
 /** The largest block. */
-export const STAGING_BLOCK_MAX: number = 2 ** LARGEST_LOG;
+const STAGING_BLOCK_MAX: number = 2 ** LARGEST_LOG;
 const KEPT_BYTES_MAX = 4 * STAGING_BLOCK_MAX;
 
 /**

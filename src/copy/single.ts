@@ -33,7 +33,7 @@ export interface Route {
 }
 
 /** The refusal of a copy that would destroy what it copies. */
-export function oneFile({ source, target }: Route): IoError {
+function oneFile({ source, target }: Route): IoError {
   return new IoError({
     action: 'copy the file',
     code: 'EINVAL',

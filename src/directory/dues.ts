@@ -6,7 +6,7 @@ import { groupSteps, type Held, identityOf, letGo, type Purpose, refused } from 
 import { Code, Operation } from '../platform.js';
 
 /** What is done to an end once a name has changed, aborted or not. */
-export function bound<T extends Operation>(operation: T): T {
+function bound<T extends Operation>(operation: T): T {
   operation.mustRun = true;
   return operation;
 }

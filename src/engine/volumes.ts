@@ -6,7 +6,7 @@ const TAKEN = 1;
 const REFUSED = 2;
 
 /** What is known of a descriptor holds until its number is given out again. */
-export class Volumes {
+class Volumes {
   #verdicts: Uint8Array = new Uint8Array(1024);
   /* Those that are being asked, by descriptor. */
   readonly #asked: Map<number, Operation> = new Map();

@@ -50,7 +50,7 @@ function bytesBefore(error: unknown): number {
 }
 
 /** Views are this long, but for the first, the last, and those that a high-water mark cuts. */
-export function viewBytesFor(highWaterMark: number): number {
+function viewBytesFor(highWaterMark: number): number {
   const half = Math.min(Math.max(highWaterMark >>> 1, VIEW_BYTES_MIN), VIEW_BYTES_MAX);
   return Math.min(half, highWaterMark);
 }

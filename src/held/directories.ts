@@ -6,7 +6,6 @@ import {
   AT_SYMLINK_NOFOLLOW,
   Code,
   codeName,
-  FD_OPENED_IN_RUN,
   type FileStat,
   OpenFlag,
   Operation,
@@ -94,11 +93,6 @@ export function rawOf({ path, encoding }: Place, text: string = path): string {
 /** A name as it was read, one character a byte. */
 export function entryIn({ fd, place }: Held, name: string): Place {
   return unheld(place.entry(name, fd), fd);
-}
-
-/** A name in the directory that the run has opened at this place. */
-export function nameInOpened(place: Place, name: string): Place {
-  return place.child(name, FD_OPENED_IN_RUN);
 }
 
 /* Without a descriptor the name is the whole path. */

@@ -4,7 +4,7 @@ import { checksum } from '../platform.js';
 import { damaged } from '../struct.js';
 
 /** The first version. A reader refuses those it does not know. */
-export const VERSION = 1;
+const VERSION = 1;
 /** Bytes of the header, and of the trailer. */
 export const FRAME_BYTES = 64;
 /** A checksum is of so many bytes of a section, or of what is left of it. */

@@ -167,7 +167,7 @@ function trimmedError(lsn: number): RangeError {
 }
 
 /** The first LSN of the segment that holds an LSN. */
-export function segmentOf({ segments }: Shelf, lsn: number): number | undefined {
+function segmentOf({ segments }: Shelf, lsn: number): number | undefined {
   let found: number | undefined;
   for (const firstLsn of segments) if (firstLsn <= lsn) found = firstLsn;
   return found;

@@ -15,7 +15,7 @@ export interface Histogram {
 }
 
 /** Counts values in buckets whose bounds are powers of two, times a unit. */
-export class Buckets {
+class Buckets {
   readonly #counts = new Float64Array(BUCKETS);
   readonly #unit: number;
   #count = 0;

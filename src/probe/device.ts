@@ -8,7 +8,7 @@ import { type DeviceItems, each, known, no, type ProbeItem, unknown } from './re
 
 const DEPTH_MAX = 8;
 
-export const DEVICE_KEYS: readonly (keyof DeviceItems)[] = [
+const DEVICE_KEYS: readonly (keyof DeviceItems)[] = [
   'name',
   'writeCache',
   'fua',

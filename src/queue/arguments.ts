@@ -6,7 +6,7 @@ import { OpenFile, type OpenOptions, settingsOf } from '../file.js';
 import type { Tag } from './completion.js';
 
 /* IORING_MAX_ENTRIES of Linux: more rings at once than anybody has been seen to keep busy. */
-export const DEPTH_MAX = 32768;
+const DEPTH_MAX = 32768;
 const DEPTH_DEFAULT = 256;
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
@@ -95,7 +95,7 @@ export function checkFile(file: unknown): asserts file is OpenFile {
 }
 
 /** Errors: `TypeError`, `RangeError` naming the option. */
-export function timeoutOf(timeoutMs: unknown, min: number): number {
+function timeoutOf(timeoutMs: unknown, min: number): number {
   if (typeof timeoutMs !== 'number') throw invalidType('options.timeoutMs', 'a number', timeoutMs);
   if (timeoutMs >= min && timeoutMs <= TIMEOUT_MS_MAX) return timeoutMs;
   throw outOfRange('options.timeoutMs', `from ${min} to ${TIMEOUT_MS_MAX}`, timeoutMs);

@@ -22,7 +22,7 @@ export interface Task {
 }
 
 /** Tells tasks that are not yet under way the descriptor that was opened for them. */
-export function adopt(tasks: readonly Task[], descriptor: number): void {
+function adopt(tasks: readonly Task[], descriptor: number): void {
   for (const { operation } of tasks) {
     const { fd, place } = operation;
     if (fd === FD_OPENED_IN_RUN) operation.fd = descriptor;

@@ -141,7 +141,7 @@ export function everyRemains(
 }
 
 /** The states that no sample may miss: nothing, all, each item alone, all but each. */
-export function* telling(tree: Tree, options: ChoiceOptions): Generator<Remains> {
+function* telling(tree: Tree, options: ChoiceOptions): Generator<Remains> {
   const needs = needsIn(tree, options);
   const noNames = tree.pending.map(() => false);
   const allNames = tree.pending.map(() => true);
@@ -171,7 +171,7 @@ export function* telling(tree: Tree, options: ChoiceOptions): Generator<Remains>
 }
 
 /** The same for the same state. */
-export function keyOf({ kept, picks }: Remains): string {
+function keyOf({ kept, picks }: Remains): string {
   return `${kept.map((one) => (one ? 1 : 0)).join('')}:${picks.join(',')}`;
 }
 

@@ -172,7 +172,7 @@ const NO_ATTRIBUTES: ReadonlyMap<string, Uint8Array> = new Map();
 const WORKING_DIRECTORY = -100;
 
 /** The name of a place, one character a byte. */
-export function nameOf({ name, encoding }: Place): string {
+function nameOf({ name, encoding }: Place): string {
   return encoding === 'utf8' ? keyOf(name) : name;
 }
 

@@ -156,14 +156,14 @@ export interface Seen {
 export const DEPTH_MAX = 500;
 
 /** Where a lazy type leads. Errors: `TypeError` naming the argument. */
-export function resolved(type: unknown, argument: string): AnyType {
+function resolved(type: unknown, argument: string): AnyType {
   const found: unknown = typeof type === 'function' ? type() : type;
   if (found instanceof Type) return found as AnyType;
   throw invalidType(argument, 'a type of a schema, or a function that returns one', found);
 }
 
 /** Checks a type at the builder; one that is declared later is checked when it is resolved. */
-export function checkedType(type: unknown, argument: string): Lazy<AnyType> {
+function checkedType(type: unknown, argument: string): Lazy<AnyType> {
   return typeof type === 'function' ? (type as () => AnyType) : resolved(type, argument);
 }
 

@@ -27,7 +27,7 @@ import { empty, putSpan } from './spans.js';
 const SEGMENT_BYTES = 16384;
 
 /** Elements in a segment: a power of two, so that it is a shift away. */
-export function segmentCountOf(size: number): number {
+function segmentCountOf(size: number): number {
   let count = 1;
   while (count * 2 * size <= SEGMENT_BYTES) count *= 2;
   return count;

@@ -36,7 +36,7 @@ export async function gated(world: World): Promise<Gated> {
   return { gate, queue, file };
 }
 
-export class GateEngine implements Engine {
+class GateEngine implements Engine {
   readonly name: EngineName;
   readonly reason: string;
   readonly viewCountMax: number;

@@ -16,7 +16,7 @@ import { simulatedDisk } from 'holdfast/testing';
 import { engineFor, engineNames } from '../file/doors.js';
 import { scratch } from '../support/scratch.js';
 
-export const worldNames = [...engineNames, 'simulated'] as const;
+const worldNames = [...engineNames, 'simulated'] as const;
 export type WorldName = (typeof worldNames)[number];
 
 /** A folder in the world of an engine, and queues over that engine. */
@@ -73,7 +73,7 @@ function simulatedWorld(t: TestContext): World {
   });
 }
 
-export function worldFor(t: TestContext, name: WorldName): World | undefined {
+function worldFor(t: TestContext, name: WorldName): World | undefined {
   if (name === 'simulated') return simulatedWorld(t);
   const engine = engineFor(t, name);
   return engine === undefined ? undefined : new World(t, name, engine);

@@ -140,7 +140,7 @@ export function modeAt(path: string): number {
 }
 
 /** Whether the process may do anything: the reason why not, for a skip. */
-export function rootRefusal(): string | undefined {
+function rootRefusal(): string | undefined {
   return process.getuid?.() === 0 ? undefined : 'needs root: owners, mounts and devices';
 }
 

@@ -14,7 +14,7 @@ import {
 const { ReadOnly, ReadWrite, WriteOnly, Create, Exclusive, Truncate, Append } = OpenFlag;
 const { Directory, NoFollow } = OpenFlag;
 
-export const paths = [
+const paths = [
   'a',
   'b',
   'd/a',

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 
 /** All bytes of a stream, whole, and the views they came in. */
-export async function viewsOf(stream: AsyncIterable<Uint8Array>): Promise<Buffer[]> {
+async function viewsOf(stream: AsyncIterable<Uint8Array>): Promise<Buffer[]> {
   const views: Buffer[] = [];
   for await (const view of stream) views.push(Buffer.from(view));
   return views;

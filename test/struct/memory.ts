@@ -13,7 +13,7 @@ import {
 } from '#holdfast/struct.js';
 
 /** Where values begin; what comes before belongs to others. */
-export const START = 64;
+const START = 64;
 
 export const open: Guard = { alive: () => undefined, verify: () => undefined };
 

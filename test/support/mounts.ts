@@ -48,7 +48,7 @@ export interface Refusal {
 const mebibyte = 1024 * 1024;
 
 /** ext4: enough for a journal; xfs: mkfs.xfs(8) since xfsprogs 5.19; btrfs: mkfs.btrfs(8). */
-export const sizeMinBytes: Readonly<Record<MountKind, number>> = {
+const sizeMinBytes: Readonly<Record<MountKind, number>> = {
   ext4: 16 * mebibyte,
   xfs: 300 * mebibyte,
   btrfs: 120 * mebibyte,

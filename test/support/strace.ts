@@ -75,7 +75,7 @@ export async function traceFor(
 }
 
 /** Shows the directory in place of `/proc/self/fd/N`, by which node:fs sees names from it. */
-export function withHeldPaths(calls: readonly Call[]): Call[] {
+function withHeldPaths(calls: readonly Call[]): Call[] {
   const paths = new Map<string, string>();
   return calls.map((call) => {
     const args = call.args.replace(/\/proc\/self\/fd\/(\d+)/g, (text, fd: string) => {

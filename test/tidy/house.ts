@@ -36,6 +36,13 @@ export const ranks: Readonly<Record<string, number>> = {
   cli: 11,
 };
 
+/** Doors that package.json leads to: what they export is for users. */
+export const entrances: ReadonlySet<string> = new Set(
+  ['cli', 'image', 'index', 'journal', 'otel', 'queue', 'testing', 'write-file-atomic'].map(
+    (room) => `src/${room}.ts`,
+  ),
+);
+
 /** Rooms that touch the world: any builtin of Node, the clock, chance, `process`. */
 export const worldly: ReadonlySet<string> = new Set(['platform', 'engine']);
 

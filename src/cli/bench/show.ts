@@ -5,7 +5,7 @@ import type { BenchResult, Compared, JobResult } from './result.js';
 type Row = readonly string[];
 
 /** Columns as wide as they have to be; the first to the left, the others to the right. */
-export function tableOf(head: Row, rows: readonly Row[], terminal: Terminal): string {
+function tableOf(head: Row, rows: readonly Row[], terminal: Terminal): string {
   const widths = head.map((_, column) =>
     Math.max(...[head, ...rows].map((row) => (row[column] ?? '').length)),
   );
@@ -20,14 +20,14 @@ export function tableOf(head: Row, rows: readonly Row[], terminal: Terminal): st
   return [terminal.paint(lineOf(head), 'bold'), ...rows.map(lineOf)].join('\n');
 }
 
-export function countText(value: number): string {
+function countText(value: number): string {
   if (value >= 1e6) return `${(value / 1e6).toFixed(2)} M`;
   if (value >= 10_000) return `${(value / 1000).toFixed(1)} k`;
   return value >= 100 ? value.toFixed(0) : value.toFixed(1);
 }
 
 /** Units: microseconds. */
-export function timeText(us: number): string {
+function timeText(us: number): string {
   if (us >= 1e6) return `${(us / 1e6).toFixed(2)} s`;
   if (us >= 1000) return `${(us / 1000).toFixed(us >= 100_000 ? 0 : 2)} ms`;
   return `${us.toFixed(us >= 100 ? 0 : 1)} us`;

@@ -25,7 +25,7 @@ const OURS = 'holdfast';
 const FILL_BYTES = 1024 * 1024;
 
 /** Bytes that no device makes less of. */
-export function noise(length: number): Uint8Array {
+function noise(length: number): Uint8Array {
   const bytes = alignedBuffer(length);
   for (let index = 0; index < length; index++) bytes[index] = chance() * 256;
   return bytes;
