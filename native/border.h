@@ -85,7 +85,9 @@ void border_map_exports(struct border *border, napi_value exports);
 /* What seals the frames of a journal. */
 void border_frames_exports(struct border *border, napi_value exports);
 
-/* The ring's part: it closes itself. */
+/* The ring's part: it closes itself. A view that the ring, if there is one, is to know too (NULL:
+ * not any more): 0 or its -errno. */
+int border_ring_register_view(struct border *border, uint32_t index, const struct iovec *view);
 void border_ring_exports(struct border *border, napi_value exports);
 
 #endif

@@ -227,6 +227,22 @@ static napi_value set_threads(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* registerView(index, view | undefined): 0, or the ring's -errno; the pool has it then. */
+static napi_value register_view(napi_env env, napi_callback_info info) {
+  napi_value values[2], answer;
+  struct iovec view = {0};
+  uint32_t index = UINT32_MAX;
+  struct border *border = border_arguments(env, info, 2, values);
+  if (border == NULL) return border_fail(env, "registerView(index, view)");
+  napi_get_value_uint32(env, values[0], &index);
+  if (index >= RING_TABLE_MAX) return border_fail(env, "registerView: there is no such place");
+  int has_view = border_bytes(env, values[1], &view);
+  border->fixed_views[index] = view;
+  int refused = border_ring_register_view(border, index, has_view ? &view : NULL);
+  napi_create_int32(env, refused, &answer);
+  return answer;
+}
+
 /* --------------------------------------------------------------------- birth and death */
 
 static int start_wake(struct border *border, napi_value callback) {
@@ -264,4 +280,5 @@ void border_pool_exports(struct border *border, napi_value exports) {
   border_export(border, exports, "wait", wait_for_rows);
   border_export(border, exports, "cancel", cancel_row);
   border_export(border, exports, "setThreads", set_threads);
+  border_export(border, exports, "registerView", register_view);
 }

@@ -148,18 +148,8 @@ static napi_value cancel_in_ring(napi_env env, napi_callback_info info) {
 
 /* ------------------------------------------------------------------------------ registration */
 
-/* registerView(index, view | undefined): 0, or the ring's -errno; the pool has it then. */
-static napi_value register_view(napi_env env, napi_callback_info info) {
-  napi_value values[2];
-  struct iovec view = {0};
-  struct border *border = border_arguments(env, info, 2, values);
-  if (border == NULL) return border_fail(env, "registerView(index, view)");
-  uint32_t index = index_of(env, values[0]);
-  if (index >= RING_TABLE_MAX) return border_fail(env, "registerView: there is no such place");
-  int has_view = border_bytes(env, values[1], &view);
-  border->fixed_views[index] = view;
-  if (border->ring == NULL) return number_of(env, 0);
-  return number_of(env, ring_register_view(border->ring->ring, index, has_view ? &view : NULL));
+int border_ring_register_view(struct border *border, uint32_t index, const struct iovec *view) {
+  return border->ring == NULL ? 0 : ring_register_view(border->ring->ring, index, view);
 }
 
 /* registerFile(index, fd | -1): 0 or -errno. */
@@ -281,6 +271,5 @@ void border_ring_exports(struct border *border, napi_value exports) {
   border_export(border, exports, "ringHeard", reap_heard);
   border_export(border, exports, "ringWait", wait_for_ring);
   border_export(border, exports, "ringCancel", cancel_in_ring);
-  border_export(border, exports, "registerView", register_view);
   border_export(border, exports, "registerFile", register_file);
 }

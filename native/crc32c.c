@@ -13,14 +13,16 @@
 #define step8(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
 #define step1(crc, byte) _mm_crc32_u8((crc), (byte))
 
+#ifdef __APPLE__
+/* macOS 11 runs on no processor before Haswell, which has it. */
+static int have_instruction(void) { return 1; }
+#else
 static int have_instruction(void) {
   return __builtin_cpu_supports("sse4.2");
 }
+#endif
 
-#elif defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-
-#define CAPABILITY_CRC32 (1UL << 7) /* HWCAP_CRC32 of asm/hwcap.h */
+#elif defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__))
 #define STEP_TARGET __attribute__((target("+crc")))
 
 STEP_TARGET static inline uint32_t step8(uint32_t crc, uint64_t word) {
@@ -33,9 +35,18 @@ STEP_TARGET static inline uint32_t step1(uint32_t crc, uint8_t byte) {
   return crc;
 }
 
+#ifdef __APPLE__
+/* Every processor of Apple's Macs has it. */
+static int have_instruction(void) { return 1; }
+#else
+#include <sys/auxv.h>
+
+#define CAPABILITY_CRC32 (1UL << 7) /* HWCAP_CRC32 of asm/hwcap.h */
+
 static int have_instruction(void) {
   return (getauxval(AT_HWCAP) & CAPABILITY_CRC32) != 0;
 }
+#endif
 
 #endif
 

@@ -22,7 +22,8 @@
 #define HOLDFAST_MAPS_H
 
 #include <stdint.h>
-#include <sys/uio.h>
+
+#include "views.h"
 
 /* mmap(2) of whole pages of `fd`, which is duplicated, over `memory`: a handle, or -errno. */
 int64_t maps_open(const struct iovec *memory, int fd, int flags, int protection, double offset);

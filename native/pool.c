@@ -1,13 +1,11 @@
-#define _GNU_SOURCE
 #include "pool.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "conditions.h"
+#include "threads.h"
 
 #define BUCKET_COUNT 64U /* one bit each in the masks below */
 #define SMALL_VIEWS 8U   /* a short sequence takes no heap: its job is reused */
@@ -45,16 +43,12 @@ struct pool {
 };
 
 struct pool *pool_create(int threads, void (*wake)(void *), void *wake_argument) {
-  if (!conditions_find()) return NULL;
+  if (!threads_find()) return NULL;
   struct pool *pool = calloc(1, sizeof *pool);
   if (pool == NULL) return NULL;
   pthread_mutex_init(&pool->lock, NULL);
   condition.init(&pool->work, NULL);
-  pthread_condattr_t monotonic;
-  pthread_condattr_init(&monotonic);
-  pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-  condition.init(&pool->ended, &monotonic);
-  pthread_condattr_destroy(&monotonic);
+  condition_init_timed(&pool->ended);
   pool->wanted = threads;
   pool->wake = wake;
   pool->wake_argument = wake_argument;
@@ -156,18 +150,8 @@ static void *work(void *argument) {
   return NULL;
 }
 
-/*
- * Signals belong to the program's own threads: a handler must not run on ours. But for a fault of
- * the thread itself: blocked, it ends the process, also where somebody could mend it (maps.h).
- */
 static int start_thread(struct pool *pool) {
-  sigset_t all, before;
-  sigfillset(&all);
-  sigdelset(&all, SIGBUS);
-  sigdelset(&all, SIGSEGV);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int refused = pthread_create(&pool->threads[pool->started], NULL, work, pool);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  int refused = thread_start(&pool->threads[pool->started], work, pool);
   if (refused == 0) pool->started++;
   return -refused;
 }
@@ -306,7 +290,7 @@ void pool_wait(struct pool *pool, double timeout_ms) {
   pool->waits = 1;
   while (pool->done_head == NULL && refused == 0) {
     refused = timeout_ms < 0 ? condition.wait(&pool->ended, &pool->lock)
-                             : condition.timedwait(&pool->ended, &pool->lock, &until);
+                             : condition_wait_until(&pool->ended, &pool->lock, &until);
   }
   pool->waits = 0;
   pthread_mutex_unlock(&pool->lock);

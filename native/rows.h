@@ -13,7 +13,8 @@
 #define HOLDFAST_ROWS_H
 
 #include <stdint.h>
-#include <sys/uio.h>
+
+#include "views.h"
 
 enum row_code {
   ROW_NOP = 0,

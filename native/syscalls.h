@@ -7,7 +7,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
+
+#include "views.h"
 
 /* Of the 256 bytes that statx(2) fills; musl before 1.2.4 has no struct for them. */
 #define STATX_WANTED 0x7fffU /* all up to birth time, direct I/O alignment, unique mount id */

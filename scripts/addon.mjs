@@ -1,6 +1,6 @@
 // Compiles native/*.c to prebuilds/<platform>-<arch>/holdfast.node with a plain C compiler.
 //
-//   node scripts/addon.mjs [--require] [--force] [--target=linux-arm64]
+//   node scripts/addon.mjs [--require] [--force] [--target=darwin-arm64]
 //                          [--sanitize=address|undefined|thread]
 //
 // Without a compiler the library still works, on its portable engine, so that is not a failure
@@ -8,22 +8,59 @@
 // unless asked.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { changedMs, fail, filesUnder, inRoot, isMain, root, run, say } from './tools.mjs';
 
-/** One file of system calls for each operating system; only that of the target is compiled. */
+/**
+ * One file of system calls for each operating system. Only Linux has a ring, with what wakes the
+ * loop for it, and maps; `without.c` answers for them elsewhere.
+ */
 const systemFiles = {
-  linux: 'native/linux.c',
-  darwin: 'native/darwin.c',
-  win32: 'native/windows.c',
+  linux: [
+    'linux',
+    'ring',
+    'ring_setup',
+    'border_ring',
+    'wake',
+    'maps',
+    'maps_guard',
+    'border_maps',
+  ],
+  darwin: ['darwin', 'without'],
+  win32: ['windows', 'without'],
 };
 
-/** What a tarball carries, the compiler that another machine makes it with, and its package. */
+const zigFolder = 'scripts/zig';
+const zigOf = (target) => [
+  inRoot(zigFolder, 'node_modules/@oven', `zig-${process.platform}-${process.arch}`, 'zig'),
+  'cc',
+  '-target',
+  target,
+];
+const byDebian = (name) => `Debian's package ${name} has it`;
+const byNpm = `\`npm ci --prefix ${zigFolder}\` installs it`;
+
+/**
+ * What a tarball carries, the compiler that another machine makes it with, and where that is to be
+ * had. macOS 11: the first with preadv(2), and older than any that Node 20 runs on.
+ */
 export const targets = {
-  'linux-x64': { compiler: 'x86_64-linux-gnu-gcc', from: 'gcc-x86-64-linux-gnu' },
-  'linux-arm64': { compiler: 'aarch64-linux-gnu-gcc', from: 'gcc-aarch64-linux-gnu' },
+  'linux-x64': {
+    compiler: ['x86_64-linux-gnu-gcc'],
+    from: byDebian('gcc-x86-64-linux-gnu'),
+  },
+  'linux-arm64': {
+    compiler: ['aarch64-linux-gnu-gcc'],
+    from: byDebian('gcc-aarch64-linux-gnu'),
+  },
+  'darwin-x64': { compiler: zigOf('x86_64-macos.11.0'), from: byNpm },
+  'darwin-arm64': { compiler: zigOf('aarch64-macos.11.0'), from: byNpm },
+  'win32-x64': {
+    compiler: ['x86_64-w64-mingw32-gcc-posix'],
+    from: byDebian('gcc-mingw-w64-x86-64-posix'),
+  },
 };
 
 const here = `${process.platform}-${process.arch}`;
@@ -41,9 +78,7 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
   };
   const output = into ?? (sanitize ? `build/${sanitize}/holdfast.node` : addonPathOf(target));
   const sources = sourcesFor(target);
-  if (!sources.includes(systemFiles[target.split('-')[0]])) {
-    return giveUp(`there are no native sources for ${target}`);
-  }
+  if (sources === undefined) return giveUp(`there are no native sources for ${target}`);
   const inputs = [...filesUnder('native'), 'scripts/addon.mjs'];
   const isFresh = inputs.every((path) => changedMs(path) < changedMs(output));
   if (isFresh && !force) return true;
@@ -51,7 +86,7 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
   const [compiler, ...words] = compilerFor(target);
   if (compiler === undefined || spawnSync(compiler, [...words, '--version']).error) {
     const { from } = targets[target] ?? {};
-    const hint = target === here || from === undefined ? '' : `; Debian's package ${from} has it`;
+    const hint = target === here || from === undefined ? '' : `; ${from}`;
     return giveUp(`no C compiler found for ${target} (${compiler}${hint})`);
   }
   say(`compiling ${output}`);
@@ -60,7 +95,8 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
   const temporary = `${output}.${process.pid}.tmp`;
   const flags = [...compilerFlags(target, sanitize), ...sanitizerFlags(sanitize)];
   const libraries = linkerFlags(target, sanitize);
-  const status = run(compiler, [...words, ...flags, '-o', temporary, ...sources, ...libraries]);
+  const all = [...words, ...flags, '-o', temporary, ...sources, ...libraries];
+  const status = run(compiler, all, { env: { ...process.env, ...zigCache } });
   if (status !== 0) {
     rmSync(inRoot(temporary), { force: true });
     fail(`cannot compile the addon: ${compiler} ended with ${status}, see above`);
@@ -69,34 +105,58 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
   return true;
 }
 
+/* What zig compiles for itself on the way, the C library's stubs among it. */
+const zigCache = {
+  ZIG_GLOBAL_CACHE_DIR: inRoot('build/zig'),
+  ZIG_LOCAL_CACHE_DIR: inRoot('build/zig'),
+};
+
+/** Installs the compiler for macOS where it is not; answers whether it is there. */
+export function installZig() {
+  const [zig] = targets['darwin-arm64'].compiler;
+  if (existsSync(zig)) return true;
+  say('installing the compiler for macOS, 355 MB');
+  const words = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
+  run('npm', words, { cwd: inRoot(zigFolder), stdio: 'ignore', timeout: 240_000 });
+  return existsSync(zig);
+}
+
 /** `CC` is the compiler for this machine; another one's has a name of its own. */
 function compilerFor(target) {
   if (target === here) return (process.env.CC || 'cc').split(' ').filter(Boolean);
-  return [targets[target]?.compiler];
+  return targets[target]?.compiler ?? [];
 }
 
-function sourcesFor(target) {
-  const others = Object.entries(systemFiles)
-    .filter(([platform]) => !target.startsWith(`${platform}-`))
-    .map(([, path]) => path);
-  return filesUnder('native').filter(
-    (path) => /^native\/[^/]+\.c$/.test(path) && !others.includes(path),
-  );
+/* What belongs to no system is compiled for every one; undefined where a file is not there. */
+export function sourcesFor(target) {
+  const inNative = (name) => `native/${name}.c`;
+  const own = (systemFiles[target.split('-')[0]] ?? ['none']).map(inNative);
+  const others = Object.values(systemFiles).flat().map(inNative);
+  const all = filesUnder('native').filter((path) => /^native\/[^/]+\.c$/.test(path));
+  if (!own.every((path) => all.includes(path))) return undefined;
+  return all.filter((path) => own.includes(path) || !others.includes(path));
 }
 
 /* Linked to no C library, so that it loads beside any: docs/native.md#one-binary-for-every-libc. */
-const isForAnyLibc = (target, sanitize) => Object.hasOwn(targets, target) && !sanitize;
+const isForAnyLibc = (target, sanitize) => /^linux-(x64|arm64)$/.test(target) && !sanitize;
 
 function compilerFlags(target, sanitize) {
-  const language = ['-std=c11', '-O2', '-fPIC', '-fvisibility=hidden', '-pthread'];
+  const language = [...languageFlags(target), '-fvisibility=hidden'];
   const warnings = ['-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wstrict-prototypes'];
   // On 64 bits a wide offset would only rename calls, to names that musl has not (fcntl64).
   const isAny = isForAnyLibc(target, sanitize);
   const library = isAny ? '-DHOLDFAST_ANY_LIBC' : '-D_FILE_OFFSET_BITS=64';
   const defines = [library, '-DNAPI_VERSION=8', '-Inative/include'];
   // -ffile-prefix-map: no path of the building machine in the binary.
-  const same = [`-ffile-prefix-map=${root}=`, '-frandom-seed=holdfast'];
+  const seed = target.startsWith('darwin-') ? [] : ['-frandom-seed=holdfast'];
+  const same = [`-ffile-prefix-map=${root}=`, ...seed];
   return [...language, ...warnings, ...hardeningFlags(target), ...defines, ...same];
+}
+
+function languageFlags(target) {
+  if (target.startsWith('darwin-')) return ['-std=gnu11', '-O2', '-fno-unwind-tables'];
+  if (target.startsWith('win32-')) return ['-std=gnu11', '-O2', '-pthread'];
+  return ['-std=c11', '-O2', '-fPIC', '-pthread'];
 }
 
 /*
@@ -112,7 +172,13 @@ function hardeningFlags(target) {
 }
 
 function linkerFlags(target, sanitize) {
-  if (target.startsWith('darwin-')) return ['-bundle', '-undefined', 'dynamic_lookup'];
+  // Node-API is looked up in whoever loads us. The name of the file while it is written is not to
+  // stand in it.
+  if (target.startsWith('darwin-')) {
+    const named = ['-install_name', '@rpath/holdfast.node'];
+    return ['-shared', '-undefined', 'dynamic_lookup', ...named, '-Wl,-dead_strip', '-s'];
+  }
+  if (target.startsWith('win32-')) return ['-shared', '-static', '-s'];
   // nodelete: the last worker that ends takes the addon away, and a signal handler with it.
   const hardened = ['-shared', '-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete'];
   if (!isForAnyLibc(target, sanitize)) return hardened;

@@ -3,12 +3,13 @@
 // A compiler that is missing is told, and that target goes to the portable engine; a publish wants
 // all of them.
 
-import { buildAddon, targets } from './addon.mjs';
+import { buildAddon, installZig, targets } from './addon.mjs';
 import { writeBillOfMaterials } from './sbom.mjs';
 import { setup } from './setup.mjs';
 import { shrinkHouse } from './shrink.mjs';
 
 await setup();
+installZig();
 for (const target of Object.keys(targets)) {
   buildAddon({ target, require: process.env.npm_command === 'publish' });
 }

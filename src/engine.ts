@@ -24,11 +24,13 @@ import {
   chance,
   environment,
   errnoOf,
+  hasRing,
   loadAddon,
   now,
   Operation,
   sleep,
   startTimer,
+  untried,
 } from './platform.js';
 
 export { Counters, cancelAfter, goesOn, isTransfer } from './engine/contract.js';
@@ -75,8 +77,8 @@ let chosen: Engine | undefined;
 let threadsWanted = THREADS_DEFAULT;
 let memoryWanted: MemoryMode = 'reference';
 
-function poolEngine(reason: string): PoolEngine | undefined {
-  const state = loadAddon();
+function poolEngine(reason: string, isNamed = false): PoolEngine | undefined {
+  const state = loadAddon(isNamed);
   if (state.addon === undefined) return undefined;
   pool ??= new PoolEngine(state.addon, capabilitiesOf(state), threadsWanted);
   pool.reason = reason;
@@ -84,6 +86,7 @@ function poolEngine(reason: string): PoolEngine | undefined {
 }
 
 function newRing(addon: Addon): RingEngine | string {
+  if (!hasRing(addon)) return 'the addon for this system has no ring: io_uring is of Linux';
   const bell = { ring: (): void => undefined };
   /* First: what is made last ends first. */
   pool ??= new PoolEngine(addon, capabilitiesOf(loadAddon()), threadsWanted);
@@ -123,7 +126,7 @@ export function engineNamed(name: unknown, argument = 'engine'): Engine {
     throw invalidValue(argument, `an engine that is here (${engine})`, name);
   }
   if (name === 'pool') {
-    const engine = poolEngine('it was asked for');
+    const engine = poolEngine('it was asked for', true);
     if (engine !== undefined) return engine;
     throw invalidValue(argument, `an engine that is here (${loadAddon().reason})`, name);
   }
@@ -134,6 +137,8 @@ export function engineNamed(name: unknown, argument = 'engine'): Engine {
 function choose(): Engine {
   const state = loadAddon();
   if (state.addon === undefined) return portableEngine(state.reason);
+  /* Loaded because it was asked for by name: that speaks for those who asked. */
+  if (untried !== undefined) return portableEngine(untried);
   const found = ringEngine();
   if (typeof found !== 'string' && found.isDeferred) return found;
   const why = typeof found === 'string' ? found : 'the ring has no DEFER_TASKRUN (kernel 6.1)';

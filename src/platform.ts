@@ -12,6 +12,7 @@
  * Source: man 2 of each call; Node's fs documentation
  */
 
+export { faultOfBinary, type Target } from './platform/binary.js';
 export { type Capabilities, type Capability, capabilitiesOf } from './platform/capabilities.js';
 export { checksum, type FramesPlace, sealFrames } from './platform/checksum.js';
 export { errnoOf, nameOf, type RefusalContext, refusal } from './platform/errno.js';
@@ -69,7 +70,14 @@ export {
   VIEW_BYTES_MAX,
   warn,
 } from './platform/memory.js';
-export { type Addon, type AddonState, loadAddon } from './platform/native.js';
+export {
+  type Addon,
+  type AddonState,
+  hasRing,
+  loadAddon,
+  type RingAddon,
+  untried,
+} from './platform/native.js';
 export {
   AT_ONCE_BYTES_MAX,
   Code,

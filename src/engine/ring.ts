@@ -4,7 +4,6 @@
  * pool does.
  */
 import {
-  type Addon,
   AT_ONCE_BYTES_MAX,
   type Capabilities,
   Code,
@@ -15,6 +14,7 @@ import {
   libraryMemory,
   nameOf,
   Operation,
+  type RingAddon,
 } from '../platform.js';
 import {
   type Counters,
@@ -107,7 +107,7 @@ function reasonFor(step: string, errno: number): string {
 }
 
 /** Opens the ring of this environment. Answers the reason where there is none. */
-export function openRing(addon: Addon, bell: Bell): OpenRing | string {
+export function openRing(addon: RingAddon, bell: Bell): OpenRing | string {
   const names = environment.ringWithout;
   if (names.includes('everything')) return 'io_uring is turned off by HOLDFAST_RING_WITHOUT';
   const info = new Float64Array(libraryMemory(INFO_COUNT * 8).buffer);
@@ -153,7 +153,7 @@ export class RingEngine implements Engine {
   readonly viewCountMax: number;
   readonly capabilities: Capabilities;
   readonly endsInTime = true;
-  readonly #addon: Addon;
+  readonly #addon: RingAddon;
   readonly #pool: PoolEngine;
   readonly #ring: OpenRing;
   readonly #counters: Counters;
@@ -187,7 +187,7 @@ export class RingEngine implements Engine {
   #enters = 0;
   #submissions = 0;
 
-  constructor(addon: Addon, pool: PoolEngine, ring: OpenRing, bell: Bell) {
+  constructor(addon: RingAddon, pool: PoolEngine, ring: OpenRing, bell: Bell) {
     this.#addon = addon;
     this.#pool = pool;
     this.#ring = ring;

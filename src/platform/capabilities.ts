@@ -23,24 +23,51 @@ export type Capability =
 /** `true`, or the reason why not. */
 export type Capabilities = Readonly<Record<Capability, true | string>>;
 
+type Lacks = Readonly<Partial<Record<Capability, string>>>;
+
+/* What the kernel of a system does not have, so that its addon does not either. */
+const LINUX_ONLY: Lacks = {
+  'paths-beneath': 'openat2(2) is of Linux',
+  'unnamed-files': 'O_TMPFILE is of Linux',
+  'append-in-place': 'pwritev2(2) is of Linux',
+};
+const LACKS: Readonly<Record<string, Lacks>> = {
+  darwin: {
+    ...LINUX_ONLY,
+    'kernel-copy': 'macOS clones a file only to a name that is new',
+    maps: 'a fault in a map is not mended on macOS, so none is made',
+  },
+  win32: {
+    ...LINUX_ONLY,
+    'held-directories': 'Windows sees names from the working directory alone',
+    attributes: 'Windows has no extended attributes of this kind',
+    'exchange-names': 'Windows has no call that exchanges names',
+    'kernel-copy': 'Windows clones on ReFS alone',
+    maps: 'a file that is mapped cannot be cut on Windows, so none is mapped',
+  },
+};
+
 /** The table for a process with this addon, or without one. */
 export function capabilitiesOf(addon: AddonState): Capabilities {
-  const native: true | string = addon.addon !== undefined ? true : addon.reason;
+  const lacks = LACKS[process.platform] ?? {};
+  const isThere = addon.addon !== undefined;
+  const native = (capability: Capability): true | string =>
+    isThere ? (lacks[capability] ?? true) : addon.reason;
   const unix = process.platform !== 'win32';
   return {
-    'native-calls': native,
-    'one-job-runs': native,
-    'held-directories': native === true ? true : heldDirectories,
-    'paths-beneath': native,
-    attributes: native,
-    'rename-without-replacing': native,
-    'exchange-names': native,
-    'unnamed-files': native,
-    'append-in-place': native,
-    'status-flags': native,
-    locks: native,
-    'kernel-copy': native,
-    maps: native === true ? (mapsRefusal() ?? true) : native,
+    'native-calls': native('native-calls'),
+    'one-job-runs': native('one-job-runs'),
+    'held-directories': isThere ? native('held-directories') : heldDirectories,
+    'paths-beneath': native('paths-beneath'),
+    attributes: native('attributes'),
+    'rename-without-replacing': native('rename-without-replacing'),
+    'exchange-names': native('exchange-names'),
+    'unnamed-files': native('unnamed-files'),
+    'append-in-place': native('append-in-place'),
+    'status-flags': native('status-flags'),
+    locks: native('locks'),
+    'kernel-copy': native('kernel-copy'),
+    maps: isThere ? (lacks.maps ?? mapsRefusal() ?? true) : native('maps'),
     'directory-sync': unix ? true : 'node:fs cannot open directories on Windows',
     owner: unix ? true : 'Windows has no owner numbers',
   };

@@ -1,10 +1,10 @@
 /** Finds, checks and loads the addon. Never throws: what is missing is a reason. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { faultOfBinary, hasFormat } from './binary.js';
 import { Code } from './operation.js';
 
-/** What the addon exports: native/addon.c. */
+/** What the addon exports on every system: native/addon.c. */
 export interface Addon {
   readonly viewCountMax: number;
   readonly rowBytes: number;
@@ -31,6 +31,11 @@ export interface Addon {
   mapsGuarded(): boolean;
   crc32c(view: Uint8Array, seed: number): number;
   sealFrames(memory: Uint8Array, place: Float64Array): boolean;
+  registerView(index: number, view: Uint8Array | undefined): number;
+}
+
+/** What it exports besides where there is io_uring. */
+export interface RingAddon extends Addon {
   openRing(
     info: Float64Array,
     rows: Uint8Array,
@@ -42,7 +47,6 @@ export interface Addon {
   ringHeard(first: number): number;
   ringWait(count: number, timeoutMs: number, first: number): number;
   ringCancel(slot: number): void;
-  registerView(index: number, view: Uint8Array | undefined): number;
   registerFile(index: number, fd: number): number;
 }
 
@@ -50,35 +54,8 @@ export type AddonState =
   | { readonly addon: Addon; readonly reason: string }
   | { readonly addon: undefined; readonly reason: string };
 
-/* e_machine of elf(5) for the CPUs Node runs on. */
-const MACHINES: Readonly<Record<string, number>> = { x64: 62, arm64: 183, ia32: 3, arm: 40 };
-const ELF_MAGIC = 0x464c457f;
-
 function isPermissionModelOn(): boolean {
   return 'permission' in process && process.permission !== undefined;
-}
-
-/*
- * dlopen(3) of a truncated library maps pages past the end of the file and dies of SIGBUS when it
- * relocates them (glibc 2.36), so the length is checked first: the section headers stand last.
- */
-function faultOfElf(path: string): string | undefined {
-  const fd = openSync(path, 'r');
-  try {
-    const size = fstatSync(fd).size;
-    const head = Buffer.alloc(64);
-    if (readSync(fd, head, 0, 64, 0) < 64) return 'the addon is truncated';
-    if (head.readUInt32LE(0) !== ELF_MAGIC) return 'the addon is not an ELF file';
-    const machine = MACHINES[process.arch];
-    if (machine !== undefined && head.readUInt16LE(18) !== machine) {
-      return `the addon is for another CPU than ${process.arch}`;
-    }
-    const sections = Number(head.readBigUInt64LE(40));
-    const end = sections + head.readUInt16LE(58) * head.readUInt16LE(60);
-    return end > size ? 'the addon is truncated' : undefined;
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function isAddon(value: unknown): value is Addon {
@@ -88,20 +65,42 @@ function isAddon(value: unknown): value is Addon {
   return typeof addon.attach === 'function' && typeof addon.sealFrames === 'function';
 }
 
-function load(): AddonState {
-  if (process.platform !== 'linux') {
-    return { addon: undefined, reason: `there is no addon for ${process.platform} yet` };
+/** Whether the addon knows io_uring at all; the kernel may still refuse it. */
+export function hasRing(addon: Addon): addon is RingAddon {
+  return 'openRing' in addon;
+}
+
+/*
+ * Systems on which nobody has run the addon yet: it compiles, links and is checked
+ * (test/addon-darwin.test.ts), which is not enough to be given anybody's data unasked.
+ */
+const UNTRIED: Readonly<Record<string, string>> = {
+  darwin:
+    'the addon for macOS was compiled and linked, but we have not run it yet; ' +
+    'it is used when asked for by name',
+};
+
+/** Why the addon of this system is used only when it is asked for by name, if so. */
+export const untried: string | undefined = UNTRIED[process.platform];
+
+function load(isNamed: boolean): AddonState {
+  const { platform, arch } = process;
+  if (!hasFormat(platform)) {
+    return { addon: undefined, reason: `there is no addon for ${platform}` };
   }
   if (isPermissionModelOn()) {
     /* A native open bypasses --permission (nodejs.org/api/permissions.html). */
     const reason = 'the permission model is on, and native calls would go round it';
     return { addon: undefined, reason };
   }
-  const target = `${process.platform}-${process.arch}`;
+  const target = `${platform}-${arch}`;
   const path = fileURLToPath(new URL(`../prebuilds/${target}/holdfast.node`, import.meta.url));
   try {
-    const fault = faultOfElf(path);
+    const fault = faultOfBinary(path, { platform, arch });
     if (fault !== undefined) return { addon: undefined, reason: fault };
+    if (untried !== undefined && !isNamed) {
+      return { addon: undefined, reason: untried };
+    }
     const loaded: unknown = createRequire(import.meta.url)(path);
     if (isAddon(loaded)) return { addon: loaded, reason: `the addon for ${target} is loaded` };
     return { addon: undefined, reason: 'the addon is of another version' };
@@ -113,9 +112,16 @@ function load(): AddonState {
 }
 
 let state: AddonState | undefined;
+let wasNamed = false;
 
-/** The addon, or the reason why there is none; decided once. */
-export function loadAddon(): AddonState {
-  state ??= load();
+/**
+ * The addon, or the reason why there is none; decided once, and once more when an engine that needs
+ * it is asked for by name.
+ */
+export function loadAddon(isNamed = false): AddonState {
+  if (state === undefined || (state.addon === undefined && isNamed && !wasNamed)) {
+    state = load(isNamed);
+    wasNamed = isNamed;
+  }
   return state;
 }
