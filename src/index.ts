@@ -187,6 +187,7 @@ export {
   optional,
   type Plain,
   type Row,
+  readImageSchema,
   ref,
   Schema,
   type SectionReport,
