@@ -6,11 +6,10 @@
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename } from 'node:path';
-import { changedMs, filesUnder, inRoot } from './tools.mjs';
+import { changedMs, filesUnder, inRoot, openDoors } from './tools.mjs';
 
 const ROOMS = 'build/src';
-const DOORS = 'build/doors';
+const ENTRIES = 'build/entries';
 const HOUSE = 'dist/house.d.ts';
 
 function isStale() {
@@ -21,17 +20,9 @@ function isStale() {
   );
 }
 
-/** The doors that package.json opens, by name. */
-function openDoors() {
-  const { exports } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8'));
-  return Object.values(exports).flatMap(({ import: entry }) =>
-    entry === undefined ? [] : [basename(entry.types, '.d.ts')],
-  );
-}
-
 /* An entry that only passes on leaves all declarations to the module behind the doors. */
 function writeEntry(name) {
-  const path = inRoot(DOORS, `${name}.d.ts`);
+  const path = inRoot(ENTRIES, `${name}.d.ts`);
   const room = `'../src/${name}.js'`;
   const isBorrowed = /\bas default\b|export default/.test(
     readFileSync(inRoot(ROOMS, `${name}.d.ts`), 'utf8'),
@@ -50,8 +41,8 @@ const withoutHeads = {
 export async function rollDeclarations() {
   if (!isStale()) return;
   const [{ rollup }, { dts }] = await Promise.all([import('rollup'), import('rollup-plugin-dts')]);
-  rmSync(inRoot(DOORS), { recursive: true, force: true });
-  mkdirSync(inRoot(DOORS), { recursive: true });
+  rmSync(inRoot(ENTRIES), { recursive: true, force: true });
+  mkdirSync(inRoot(ENTRIES), { recursive: true });
   const entries = openDoors().map((name) => [name, writeEntry(name)]);
   const bundle = await rollup({
     input: Object.fromEntries(entries),
@@ -59,7 +50,7 @@ export async function rollDeclarations() {
     plugins: [withoutHeads, dts({ tsconfig: inRoot('tsconfig.src.json') })],
   });
   for (const path of filesUnder('dist')) if (path.endsWith('.d.ts')) rmSync(inRoot(path));
-  const isEntry = (id) => id.startsWith(inRoot(DOORS));
+  const isEntry = (id) => id.startsWith(inRoot(ENTRIES));
   await bundle.write({
     dir: inRoot('dist'),
     entryFileNames: '[name].d.ts',

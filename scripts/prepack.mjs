@@ -6,12 +6,10 @@
 import { buildAddon, installZig, targets } from './addon.mjs';
 import { writeBillOfMaterials } from './sbom.mjs';
 import { setup } from './setup.mjs';
-import { shrinkHouse } from './shrink.mjs';
 
 await setup();
 installZig();
 for (const target of Object.keys(targets)) {
   buildAddon({ target, require: process.env.npm_command === 'publish' });
 }
-await shrinkHouse();
 writeBillOfMaterials();

@@ -69,7 +69,9 @@ function prepare(name, sanitize) {
   const home = inRoot('build', 'sanitize', name);
   rmSync(home, { recursive: true, force: true });
   mkdirSync(join(home, addonPath, '..'), { recursive: true });
-  cpSync(inRoot('dist'), join(home, 'dist'), { recursive: true });
+  for (const folder of ['dist', 'build/doors']) {
+    cpSync(inRoot(folder), join(home, folder), { recursive: true });
+  }
   cpSync(inRoot('package.json'), join(home, 'package.json'));
   buildAddon({ require: true, sanitize });
   const built = sanitize === undefined ? addonPath : `build/${sanitize}/holdfast.node`;

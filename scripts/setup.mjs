@@ -59,7 +59,7 @@ export async function compileTypeScript() {
     removeOrphans(`build/${folder}`, folder);
   }
   if (runTool('typescript/bin/tsc', ['--build']) !== 0) fail('cannot compile: see above');
-  bundle();
+  await bundle();
   await rollDeclarations();
   writeCommonJs();
 }
@@ -67,7 +67,7 @@ export async function compileTypeScript() {
 /** Removes what was compiled from a source that is gone, lest it be run or published. */
 function removeOrphans(output, sources) {
   for (const path of filesUnder(output)) {
-    if (path.startsWith('dist/house.') || path.startsWith('dist/cli-')) continue;
+    if (/^dist\/(house|cli-|part-)/.test(path)) continue;
     const source = path.replace(/\.(js|js\.map|d\.ts)$/, '.ts').replace(output, sources);
     if (source.endsWith('.ts') && changedMs(source) === Number.NEGATIVE_INFINITY) {
       rmSync(inRoot(path));

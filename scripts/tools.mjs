@@ -1,8 +1,8 @@
 // What the scripts share: where the project is, how to run a program, how to compare ages.
 
 import { spawnSync } from 'node:child_process';
-import { readdirSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
@@ -53,4 +53,12 @@ export function filesUnder(folder) {
 /** When a file last changed, in ms; -Infinity if it does not exist. */
 export function changedMs(path) {
   return statSync(inRoot(path), { throwIfNoEntry: false })?.mtimeMs ?? Number.NEGATIVE_INFINITY;
+}
+
+/** The doors that package.json opens, by name. */
+export function openDoors() {
+  const { exports } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8'));
+  return Object.values(exports).flatMap(({ import: entry }) =>
+    entry === undefined ? [] : [basename(entry.default, '.js')],
+  );
 }

@@ -26,7 +26,8 @@ import {
 } from './copy/options.js';
 import { run, treeSteps } from './copy/run.js';
 import { type CopyReport, copySteps, type Route } from './copy/single.js';
-import { CopyTreeError, Tree } from './copy/tree.js';
+import { Tree } from './copy/tree.js';
+import { CopyTreeError } from './copy/tree-error.js';
 import {
   type CopyTreeOptions,
   type CopyTreeProgress,

@@ -145,7 +145,7 @@ test('publint and attw have nothing to say', () => {
 
 test('what was installed works, by import and by require', () => {
   copyFileSync(join(projectRoot, 'test/package/use.mjs'), join(user, 'use.mjs'));
-  mkdirSync(join(user, 'place'));
+  mkdirSync(join(user, 'place'), { recursive: true });
   const told = JSON.parse(
     outputOf(process.execPath, ['use.mjs', join(user, 'place')], { cwd: user }),
   );
@@ -160,6 +160,32 @@ test('what was installed works, by import and by require', () => {
     const output = outputOf(process.execPath, [`--input-type=${type}`, '-e', text], { cwd: user });
     equal(output, 'true\n'.repeat(subpaths.length));
   }
+});
+
+/*
+ * An import took 25 ms, 14 of them to read rooms that most programs never enter. A static import in
+ * the wrong place brings them back unnoticed, so what is loaded is counted, not timed.
+ */
+test('an import loads no part of a room, a first call that of its own', () => {
+  const source = `
+    import { createRequire } from 'node:module';
+    const { cache } = createRequire(import.meta.url);
+    const parts = () =>
+      Object.keys(cache).flatMap((path) => /part-(\\w+)-/.exec(path)?.slice(1) ?? []);
+    const told = [];
+    const { copyFile, IoError, Journal } = await import('holdfast');
+    await import('holdfast/testing');
+    told.push(parts());
+    told.push(await copyFile('absent', 'place').catch((error) => error instanceof IoError));
+    told.push(parts());
+    await (await Journal.open('place/a journal')).close();
+    told.push(parts().includes('journal'));
+    console.log(JSON.stringify(told));
+  `;
+  mkdirSync(join(user, 'place'), { recursive: true });
+  const words = ['--input-type=module', '-e', source];
+  const told = JSON.parse(outputOf(process.execPath, words, { cwd: user }));
+  deepEqual(told, [[], true, ['copy', 'replace'], true]);
 });
 
 const consumer = `

@@ -138,7 +138,7 @@ test('a worker that ends takes its reads along', { skip }, async (t) => {
   `;
   const directory = scratch(t);
   execFileSync('mkfifo', [join(directory, 'fifo')]);
-  const library = (name: string): string => new URL(`../../dist/${name}.js`, import.meta.url).href;
+  const library = (name: string): string => new URL(`../doors/${name}.js`, import.meta.url).href;
   const worker = `
     import { parentPort } from 'node:worker_threads';
     ${HEAD.replace("'holdfast'", `'${library('index')}'`)

@@ -21,6 +21,7 @@ import {
 import { checkLinked, type Linked, linkingTo, noteCopy } from './linked.js';
 import type { CopyProgress } from './options.js';
 import { copySteps, type Route } from './single.js';
+import { CopyTreeError } from './tree-error.js';
 import type { CopyTreeReport, TreeEntry, TreeSettings } from './tree-options.js';
 
 /** Something to be done. */
@@ -36,31 +37,6 @@ export type Job =
 export interface Found {
   readonly folder: Folder;
   readonly entries: readonly Entry[];
-}
-
-/** A copy of a tree that failed, with what it had completed by then. */
-export class CopyTreeError extends IoError {
-  override readonly name: string = 'CopyTreeError';
-  /** What stands whole at the target. Its directories may not have been synced. */
-  readonly completed: CopyTreeReport;
-
-  constructor(error: IoError, route: Route, completed: CopyTreeReport) {
-    super({
-      action: `copy the tree: ${error.step}`,
-      code: error.code,
-      kind: error.kind,
-      errno: error.errno,
-      syscall: error.syscall,
-      path: error.path,
-      dest: error.dest ?? route.target.path,
-      offset: error.offset,
-      bytesDone: completed.bytes,
-      step: error.step,
-      durable: error.durable,
-      cause: error,
-    });
-    this.completed = completed;
-  }
 }
 
 function textOf(path: string): string {

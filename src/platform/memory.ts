@@ -1,6 +1,5 @@
 /** Memory of the process: where it lies, and who may take it away. */
 import { constants } from 'node:buffer';
-import * as workers from 'node:worker_threads';
 import { loadAddon } from './native.js';
 
 /** Pages of the memories that `pageMemory` gives; every system Node runs on has at least these. */
@@ -11,8 +10,13 @@ export const VIEW_BYTES_MAX: number = constants.MAX_LENGTH;
 export const WASM_PAGE_BYTES = 65536;
 const SCRATCH_BYTES = 16384;
 
-/* Looked up by name: other runtimes lack it, and a named import of it would not link there. */
-const mark: ((memory: object) => void) | undefined = workers.markAsUntransferable;
+let mark: ((memory: object) => void) | undefined;
+
+/* Fetched when it is needed, since that takes 1.2 ms; other runtimes lack it, and mark nothing. */
+function marked(memory: ArrayBuffer): void {
+  mark ??= process.getBuiltinModule?.('node:worker_threads').markAsUntransferable ?? (() => {});
+  mark(memory);
+}
 
 /** The address of a view's first byte; `undefined` where there is no addon to tell. */
 export function addressOf(view: ArrayBufferView): number | undefined {
@@ -30,13 +34,13 @@ export function addressOf(view: ArrayBufferView): number | undefined {
  * same on 22, and throws from 24 on. Shared memory cannot be taken away anyhow.
  */
 export function markUntransferable(memory: ArrayBufferLike): void {
-  if (memory instanceof ArrayBuffer) mark?.(memory);
+  if (memory instanceof ArrayBuffer) marked(memory);
 }
 
 /** Zeroed memory for the library's own use, marked at birth. */
 export function libraryMemory(bytes: number): Uint8Array {
   const memory = new ArrayBuffer(bytes);
-  mark?.(memory);
+  marked(memory);
   return new Uint8Array(memory);
 }
 

@@ -1,6 +1,6 @@
 // Everything the addon can be asked for, once and compactly, for runs under a sanitizer.
 //
-//   node test/native/exercise.mjs <folder with dist/ and prebuilds/> <scratch folder>
+//   node test/native/exercise.mjs <folder with dist/, build/doors/, prebuilds/> <scratch folder>
 
 import { equal, ok } from 'node:assert/strict';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 const [home, directory, workerEngine] = isMainThread ? process.argv.slice(2) : workerData;
-const room = (name) => import(pathToFileURL(join(home, 'dist', `${name}.js`)).href);
+const room = (name) => import(pathToFileURL(join(home, 'build/doors', `${name}.js`)).href);
 const library = await room('index');
 const { Code, LOCK_EXCLUSIVE_NOW, loadAddon, Operation } = await room('platform');
 const { engineNamed, ringState } = await room('engine');
