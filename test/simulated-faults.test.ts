@@ -157,6 +157,16 @@ test('shortShare makes transfers short, and a whole one of them all the same', (
   file.closeSync();
 });
 
+test('shortShare makes whole sectors short by whole sectors', async () => {
+  const disk = simulatedDisk(9, { shortShare: 1 });
+  const calls = new Calls(disk.engine);
+  const fd = calls.open('/a', ReadWrite | Create);
+  const moved = new Set<number>();
+  for (let time = 0; time < 50; time++) moved.add(calls.write(fd, 'x'.repeat(2048), 512));
+  deepEqual([...moved].sort(), [1024, 1536, 512]);
+  equal(calls.write(fd, 'x'.repeat(512), 0), 512);
+});
+
 test('EINTR comes to nothing, as in every engine', () => {
   const { disk, calls, fd } = diskWith('text');
   const fault = disk.refuseNth(1, 'EINTR', { sticky: true });

@@ -353,3 +353,22 @@ test('after crashAt() everything under way and everything later is a SimulatedCr
   }
   await rejects(file.close(), SimulatedCrash);
 });
+
+/*
+ * A crash left such a write undone or whole: no journal was tried with a commit that was torn. The
+ * commit of a journal is one write with O_DSYNC.
+ */
+test('crashAt() tears a write that is durable when it returns', async () => {
+  const outcomes = new Set<string>();
+  const disk = simulatedDisk(1);
+  disk.put('/a', 'o'.repeat(1024));
+  const file = await openFile('/a', { access: 'write', sync: 'data', engine: disk.engine });
+  disk.crashAt(1);
+  await rejects(file.writeAt(Buffer.from('n'.repeat(1024)), 0), SimulatedCrash);
+  for (const state of crashStates(disk)) {
+    const text = textOf(state, '/a') as string;
+    outcomes.add(`${text[0]}${text[512]}`);
+    equal(text.length, 1024);
+  }
+  deepEqual([...outcomes].sort(), ['nn', 'no', 'on', 'oo']);
+});

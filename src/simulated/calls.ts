@@ -23,6 +23,8 @@ export interface Twist {
   /** A transfer moves no more than so many bytes. */
   readonly limit: number;
   readonly lie: Lie | undefined;
+  /** The power goes before what a write of a synced descriptor makes durable is. */
+  readonly isCut?: boolean;
 }
 
 export const STRAIGHT: Twist = { limit: Number.POSITIVE_INFINITY, lie: undefined };
@@ -87,6 +89,7 @@ function write(world: World, call: Call): number {
     one.touch(world.times);
   });
   if (isOwn) description.position = at + length;
+  if (twist.isCut === true) return length;
   if ((description.flags & OpenFlag.DataSync) !== 0) own.syncRange(at, length);
   if ((description.flags & FULL_SYNC) === FULL_SYNC) own.syncTraits();
   return length;
@@ -386,6 +389,16 @@ const HANDLERS: Readonly<Partial<Record<Code, Handler>>> = {
   [Code.Clone]: clone,
   [Code.CopyRange]: copyRange,
 };
+
+/**
+ * The power goes in the midst of a call: of a write that is durable when it returns, as with
+ * O_DSYNC, any part may be there. Of any other call, what there may be after it is seen there.
+ */
+export function cutCall(world: World, call: Call): void {
+  const flags = world.description(call.fd)?.flags ?? 0;
+  if (call.operation.code !== Code.Write || (flags & OpenFlag.DataSync) === 0) return;
+  performCall(world, { ...call, twist: { ...STRAIGHT, isCut: true } });
+}
 
 /** Performs one call. What this disk does not have answers -ENOSYS. */
 export function performCall(world: World, call: Call): number {

@@ -17,8 +17,9 @@ import {
   Operation,
   opensDescriptor,
 } from '../platform.js';
-import { failSync, performCall, STRAIGHT, type Twist } from './calls.js';
+import { cutCall, failSync, performCall, STRAIGHT, type Twist } from './calls.js';
 import type { Chance } from './chance.js';
+import { SECTOR_BYTES } from './node.js';
 import { answerTo, type Rule, type Verdict } from './refuse.js';
 import type { World } from './world.js';
 
@@ -208,11 +209,13 @@ export class Machine implements Engine {
     if (this.crash !== undefined) throw this.crash;
     this.operationCount++;
     this.#world.nowMs += (STEP_MS_MAX * (1 + this.#settings.chance.below(64))) / 64;
+    const fd = operation.fd === FD_OPENED_IN_RUN ? opened : operation.fd;
     if (this.operationCount === this.crashOperation) {
+      const isRefused = this.#verdict(operation) !== undefined;
+      if (!isRefused) cutCall(this.#world, { operation, fd, opened, twist: STRAIGHT });
       this.crash = new SimulatedCrash(this.#settings.seed, this.operationCount);
       throw this.crash;
     }
-    const fd = operation.fd === FD_OPENED_IN_RUN ? opened : operation.fd;
     const verdict = this.#verdict(operation);
     const call = { operation, fd, opened, twist: STRAIGHT };
     if (verdict === undefined || 'limit' in verdict) {
@@ -235,7 +238,8 @@ export class Machine implements Engine {
     return verdict;
   }
 
-  #twist({ code, length }: Operation, limit: number | undefined): Twist {
+  #twist(operation: Operation, limit: number | undefined): Twist {
+    const { code, length } = operation;
     const isTransfer = code === Code.Read || code === Code.Write;
     if (!isTransfer) return STRAIGHT;
     let lie: Twist['lie'];
@@ -249,11 +253,23 @@ export class Machine implements Engine {
     const { shortShare, chance } = this.#settings;
     let bound = limit ?? Number.POSITIVE_INFINITY;
     if (shortShare > 0 && length > 1 && chance.isTrue(shortShare)) {
-      bound = Math.min(bound, 1 + chance.below(length - 1));
+      bound = Math.min(bound, this.#shortened(operation));
     }
     return lie === undefined && bound === Number.POSITIVE_INFINITY
       ? STRAIGHT
       : { limit: bound, lie };
+  }
+
+  /*
+   * Whole sectors come short by whole sectors: a device ends at a block, and the kernel copies pages
+   * under their locks (generic_perform_write in mm/filemap.c, Linux 6.18).
+   */
+  #shortened({ length, offset }: Operation): number {
+    const { chance } = this.#settings;
+    const isWhole = length % SECTOR_BYTES === 0 && offset % SECTOR_BYTES === 0;
+    if (!isWhole) return 1 + chance.below(length - 1);
+    const sectors = length / SECTOR_BYTES;
+    return sectors === 1 ? length : SECTOR_BYTES * (1 + chance.below(sectors - 1));
   }
 
   #note({ code, place, fd, offset, length, result }: Operation): void {
