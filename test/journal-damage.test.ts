@@ -310,6 +310,28 @@ test('segments that are missing, renamed, doubled, or of another journal are dam
   }
 });
 
+/*
+ * The mark alone tells how far a journal was trimmed: a torn one made what was left look damaged,
+ * and the journal did not open until it was repaired.
+ */
+test('a torn mark does not make a trimmed journal a damaged one', async () => {
+  const { files, texts: records, lsns } = await segmented();
+  const disk = diskOf(files);
+  const { engine } = disk;
+  const journal = await Journal.open(directory, { ...options, engine });
+  await journal.trimBefore(lsns[200] as number);
+  const left = new Map([...filesOf(disk)].filter(([name]) => !name.startsWith('spare')));
+  const [name, last] = [[...left.keys()][0] as string, [...left.keys()].at(-1) as string];
+  const firstLsn = Number.parseInt(name, 10);
+  ok(firstLsn > 8, 'files of its front are gone');
+  const torn = changed(left, last, (bytes) => bytes.fill(0, 4096 + 100, 4096 + 512));
+  const expected = records.filter((_, index) => (lsns[index] as number) >= firstLsn);
+  const after = diskOf(torn);
+  const opened = await Journal.open(directory, { ...options, engine: after.engine });
+  await holds(opened, expected);
+  equal((await verifyJournal(directory, { engine: after.engine })).isIntact, true);
+});
+
 async function segmentedElsewhere(): Promise<Written> {
   const disk = simulatedDisk(77);
   const journal = await Journal.open(directory, { ...options, engine: disk.engine });

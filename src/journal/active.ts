@@ -2,7 +2,7 @@
 
 import { alignedBuffer } from '../aligned.js';
 import type { Steps } from '../engine.js';
-import { IoError } from '../errors.js';
+import { assert, IoError } from '../errors.js';
 import type { OpenFile, OpenOptions } from '../file.js';
 import { closeSteps, readInto, stepsOf, syncSteps, writeFrom } from '../file.js';
 import {
@@ -225,6 +225,8 @@ export function* sectorBefore(
   const bytes = offset % alignment;
   if (bytes === 0) return undefined;
   const sector = alignedBuffer(alignment, alignment);
-  yield* readInto(file, sector, offset - bytes);
+  const length = yield* readInto(file, sector, offset - bytes);
+  /* What is not there would be written over as zeros. */
+  assert(length >= bytes, 'the last record ends in the file');
   return sector.slice(0, bytes);
 }

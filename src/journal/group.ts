@@ -39,16 +39,12 @@ export class Group {
   readonly resolves: Resolve[] = [];
   readonly rejects: Reject[] = [];
   readonly #lsns: number[] = [];
-  #memory: Uint8Array;
-  #words: DataView;
+  /* Made for the first record: a journal that is read has no use for it. */
+  #memory: Uint8Array = NOTHING;
+  #words: DataView = NO_WORDS;
   /* Bytes of the sector in front of the group, which direct I/O has to write again. */
   #carried = 0;
   #end = 0;
-
-  constructor() {
-    this.#memory = memoryOf(MEMORY_BYTES_MIN);
-    this.#words = wordsOf(this.#memory);
-  }
 
   /** Where the next record goes. */
   get endLsn(): number {
@@ -70,7 +66,7 @@ export class Group {
 
   /** Begins anew, behind what another group ended with; it keeps its memory up to a bound. */
   begin(firstLsn: number, carried: Uint8Array | undefined, memoryBytesMax: number): void {
-    if (this.#memory.length > memoryBytesMax) this.#take(memoryOf(MEMORY_BYTES_MIN));
+    if (this.#memory.length > memoryBytesMax) this.#take(NOTHING);
     this.epoch = '';
     this.firstLsn = firstLsn;
     this.lastLsn = 0;
@@ -81,9 +77,13 @@ export class Group {
     this.resolves.length = 0;
     this.rejects.length = 0;
     this.#lsns.length = 0;
-    this.#carried = carried?.length ?? 0;
-    if (carried !== undefined) this.#memory.set(carried, 0);
-    this.#end = this.#carried;
+    this.#carried = 0;
+    this.#end = 0;
+    if (carried === undefined) return;
+    this.#reserve(carried.length);
+    this.#memory.set(carried, 0);
+    this.#carried = carried.length;
+    this.#end = carried.length;
   }
 
   /** It begins a segment after all: nothing stands in front of it there. */
@@ -171,7 +171,7 @@ export class Group {
 
   #reserve(bytes: number): void {
     if (bytes + END_BYTES <= this.#memory.length) return;
-    let length = this.#memory.length;
+    let length = Math.max(this.#memory.length, MEMORY_BYTES_MIN);
     while (length < bytes + END_BYTES) length *= 2;
     const grown = memoryOf(length);
     grown.set(this.#memory.subarray(0, this.#end));
@@ -183,6 +183,9 @@ export class Group {
     this.#words = wordsOf(memory);
   }
 }
+
+const NOTHING = new Uint8Array(0);
+const NO_WORDS = wordsOf(NOTHING);
 
 function memoryOf(bytes: number): Uint8Array {
   const memory = alignedBuffer(bytes);

@@ -6,7 +6,7 @@ import { lsnInName, nameKind } from '../frames.js';
 import { canHold, type Held, holdSteps, letGo, Names, nameIn, reading, refused } from '../held.js';
 import { Code, errnoOf, Operation, type Place } from '../platform.js';
 
-const NAMES_BYTES = 65536;
+const NAMES_BYTES = 16384;
 const DIRECTORY_MODE = 0o777;
 
 /** What stands in the directory. */
@@ -48,8 +48,9 @@ export class Home {
   *list(): Steps<Listing> {
     const names: string[] = [];
     yield* this.#rewind();
+    const memory = new Uint8Array(NAMES_BYTES);
     for (let isWhole = false; !isWhole; ) {
-      const read = reading(this.held, new Uint8Array(NAMES_BYTES));
+      const read = reading(this.held, memory);
       yield* this.#asked(read, 'list the journal');
       const some = new Names(read);
       names.push(...some.names);

@@ -63,7 +63,7 @@ class OpenSegment {
     this.firstLsn = facts.head.firstLsn;
     this.file = file;
     this.facts = facts;
-    this.window = new ReadWindow(file, READ_BYTES);
+    this.window = new ReadWindow(file, 0, READ_BYTES);
   }
 
   /** What is wrong with the frame at an LSN; `undefined` when its header is in order. */
@@ -84,6 +84,7 @@ class OpenSegment {
   *#show(offset: number, bytes: number): Steps<number> {
     const end = offsetOf(this.facts, this.#shelf.endLsn);
     const { window } = this;
+    window.limit = Math.min(end, this.facts.head.capacityBytes);
     const length = yield* window.move(offset, bytes, true);
     window.length = Math.max(0, Math.min(length, end - offset));
     return window.length;

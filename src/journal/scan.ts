@@ -65,7 +65,7 @@ class Scan {
 
   constructor(file: Target, segment: SegmentFacts, from: number, limit: number) {
     this.#segment = segment;
-    this.#window = new ReadWindow(file);
+    this.#window = new ReadWindow(file, limit);
     this.#offset = from;
     this.#end = from;
     this.#limit = limit;
@@ -213,7 +213,7 @@ export interface Beyond {
  * Errors: `IoError`.
  */
 export function* beyondSteps(file: Target, segment: SegmentFacts, from: number): Steps<Beyond> {
-  const window = new ReadWindow(file);
+  const window = new ReadWindow(file, segment.size);
   const head = new FrameHead();
   let resumesAt: number | undefined;
   let durableLsn = 0;

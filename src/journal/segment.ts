@@ -101,17 +101,18 @@ export const WINDOW_BYTES = 1048576;
 export class ReadWindow {
   readonly #file: Target;
   readonly #step: number;
-  memory: Uint8Array;
-  words: DataView;
+  memory: Uint8Array = NOTHING;
+  words: DataView = NO_WORDS;
   /** Where in the file the memory begins, and how much of it is the file's. */
   start = 0;
   length = 0;
+  /** Where in the file there is nothing more to see: what is asked for may lie beyond all the same. */
+  limit: number;
 
-  constructor(file: Target, bytes: number = WINDOW_BYTES) {
+  constructor(file: Target, limit: number, bytes: number = WINDOW_BYTES) {
     this.#file = file;
     this.#step = bytes;
-    this.memory = libraryMemory(bytes);
-    this.words = new DataView(this.memory.buffer);
+    this.limit = limit;
   }
 
   /** Whether so many bytes at an offset are there. */
@@ -126,8 +127,8 @@ export class ReadWindow {
    * Errors: `IoError`.
    */
   *move(offset: number, bytes: number, isFresh = false): Steps<number> {
-    const wanted = Math.max(bytes, this.#step);
-    if (isFresh || this.memory.length < wanted || this.memory.length > 4 * wanted) {
+    const wanted = Math.max(bytes, Math.min(this.#step, this.limit - offset));
+    if (isFresh || this.memory.length < wanted || this.memory.length > 4 * this.#step) {
       this.memory = libraryMemory(wanted);
       this.words = new DataView(this.memory.buffer);
     }
@@ -137,3 +138,6 @@ export class ReadWindow {
     return this.length;
   }
 }
+
+const NOTHING = new Uint8Array(0);
+const NO_WORDS = new DataView(NOTHING.buffer);

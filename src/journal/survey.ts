@@ -93,7 +93,7 @@ class Surveyor {
     const segments = all.filter(isSound);
     const faulty = all.filter((one): one is FaultySegment => !isSound(one));
     const last = segments.at(-1);
-    const trimLsn = Math.max(last?.head.trimLsn ?? 0, last?.mark.trimLsn ?? 0);
+    const trimLsn = last === undefined ? 0 : trimmedTo(segments[0] as SegmentFacts, last);
     this.#checkHeads(all, faulty);
     if (last !== undefined) this.#checkChain(segments, last, trimLsn);
     const tail = last === undefined ? undefined : yield* this.#tail(last);
@@ -283,6 +283,12 @@ class Surveyor {
       from = offsetOf(segment, resumesAt);
     }
   }
+}
+
+/* A torn mark does not say what was given up: then that is what is not there. */
+function trimmedTo(first: SegmentFacts, { head, mark, markFault }: SegmentFacts): number {
+  const told = Math.max(head.trimLsn, mark.trimLsn);
+  return markFault === undefined ? told : Math.max(told, first.head.firstLsn);
 }
 
 function follows(segment: SegmentFacts, before: SegmentFacts): boolean {
