@@ -45,6 +45,10 @@ export class FlawedEngine implements Engine {
     this.inner.pause?.(milliseconds);
   }
 
+  wait(timeoutMs: number): boolean {
+    return this.inner.wait?.(timeoutMs) === true;
+  }
+
   randomName(): string {
     return this.#habits.randomName?.() ?? (this.inner.randomName?.() as string);
   }
