@@ -261,7 +261,7 @@ export class Machine implements Engine {
   }
 
   /*
-   * Whole sectors come short by whole sectors: a device ends at a block, and the kernel copies pages
+   * Whole sectors come short by whole sectors: a device ends at a block, the kernel copies pages
    * under their locks (generic_perform_write in mm/filemap.c, Linux 6.18).
    */
   #shortened({ length, offset }: Operation): number {

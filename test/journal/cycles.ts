@@ -196,8 +196,8 @@ class Life {
   }
 
   /*
-   * Opens a state. It may be that the power goes in that too, or in the first commits after it: what
-   * is left then is opened.
+   * Opens a state. It may be that the power goes in that too, or in the first commits after it:
+   * what is left then is opened.
    */
   async #recovers(state: SimulatedDisk, before: Model): Promise<number> {
     this.disk = state;
