@@ -106,7 +106,7 @@ export class ReadWindow {
   /** Where in the file the memory begins, and how much of it is the file's. */
   start = 0;
   length = 0;
-  /** Where in the file there is no more to see; what is asked for may lie beyond it all the same. */
+  /** Where in the file there is no more to see; what is asked for may lie beyond it. */
   limit: number;
 
   constructor(file: Target, limit: number, bytes: number = WINDOW_BYTES) {
