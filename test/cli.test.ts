@@ -309,11 +309,66 @@ describe('completion', () => {
       equal(code, 0);
       match(out, /--no-replace|-l no-replace/);
       if (!hasTool(shell)) return t.skip(`${shell} is not installed`);
-      const flag = shell === 'fish' ? '--no-execute' : '-n';
-      const { status, stderr } = spawnSync(shell, [flag], { input: out, encoding: 'utf8' });
+      /* A file: fish reads no socket, which is what a child gets of Node as its standard input. */
+      const script = join(scratch(t), 'completion');
+      writeFileSync(script, out);
+      const { status, stderr } = spawnSync(shell, ['-n', script], { encoding: 'utf8' });
       equal(status, 0, stderr);
     });
   }
+
+  test('of fish completes commands, options and their values', (t) => {
+    if (!hasTool('fish')) return t.skip('fish is not installed');
+    const complete = (line: string): readonly string[] => {
+      const script = `"${process.execPath}" "${program}" completion fish | source
+        complete -C '${line}'`;
+      const { stdout } = spawnSync('fish', ['--no-config', '-c', script], {
+        encoding: 'utf8',
+        cwd: projectRoot,
+      });
+      return stdout.split('\n').map((found) => found.split('\t')[0] ?? '');
+    };
+    deepEqual(complete('holdfast pro'), ['probe', '']);
+    deepEqual(complete('holdfast cp --no-r'), ['--no-replace', '']);
+    deepEqual(complete('holdfast cp --reflink al'), ['always', '']);
+    deepEqual(complete('holdfast completion z'), ['zsh', '']);
+    ok(complete('holdfast cp READ').includes('README.md'));
+  });
+
+  test('of zsh completes commands, options and their values', (t) => {
+    if (!hasTool('zsh')) return t.skip('zsh is not installed');
+    const cwd = scratch(t);
+    writeFileSync(join(cwd, 'completion'), holdfast(['completion', 'zsh']).out);
+    writeFileSync(join(cwd, 'README'), '');
+    /* A terminal that zsh makes, in which another one is asked by the key of completion. */
+    const cases = [
+      ['holdfast pro', 'probe'],
+      ['holdfast cp --no-r', '--no-replace'],
+      ['holdfast cp --reflink al', 'always'],
+      ['holdfast completion z', 'zsh'],
+      ['holdfast cp REA', 'README'],
+    ];
+    const asks = cases.map(
+      ([line, found]) => `zpty -w -n shell $'\\C-u${line}\\t'
+        zpty -r shell seen '*${found}*' && print -r -- '${found}'`,
+    );
+    const script = `
+      zmodload zsh/zpty
+      zpty shell zsh -f -i
+      zpty -w shell 'autoload -Uz compinit; compinit -u -d dump; source completion; print re"ad"y'
+      zpty -r shell seen '*ready*'
+      ${asks.join('\n')}
+      zpty -d shell`;
+    const { stdout } = spawnSync('zsh', ['-f', '-c', script], {
+      cwd,
+      encoding: 'utf8',
+      timeout: 20_000,
+    });
+    deepEqual(
+      stdout.trim().split('\n'),
+      cases.map(([, found]) => found),
+    );
+  });
 
   test('of bash completes commands, options and their values', () => {
     const complete = (...words: readonly string[]): string => {
