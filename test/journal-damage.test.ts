@@ -103,9 +103,6 @@ function endOf(lsns: readonly number[], records: readonly string[]): number {
   return (lsns.at(-1) as number) - 8 + head + 16 + length + (-length & 7);
 }
 
-/** Sectors of a torn group: 2 to that power are tried at each of 64 places. */
-const sectorCount = Number(process.env.HOLDFAST_SECTORS ?? 7);
-
 for (const isClosed of [true, false]) {
   const how = isClosed ? 'closed' : 'crashed';
 
@@ -212,43 +209,6 @@ test('the tail is classified', async () => {
   for (const [kind, change] of cases) {
     const { report } = await recovered(diskOf(changed(files, first, change)));
     equal(report.tail, kind);
-  }
-});
-
-test('sectors of a group that did not get there leave a prefix', {
-  timeout: 3_600_000,
-}, async () => {
-  const sector = 512;
-  for (let shift = 0; shift < sector; shift += 8) {
-    const disk = simulatedDisk(5);
-    const journal = await Journal.open(directory, { ...options, engine: disk.engine });
-    await journal.append(new Uint8Array((shift + 480) % sector));
-    await journal.append(bytesOf('durable'));
-    const start = Math.floor((journal.nextLsn - 8 + head) / sector);
-    const before = filesOf(disk).get(first) as Uint8Array;
-    const group: string[] = [];
-    for (let bytes = 0; bytes < (sectorCount - 1) * sector - 150; ) {
-      group.push(`${group.length}:${'x'.repeat((group.length * 31) % 140)}`);
-      bytes += 24 + (group.at(-1) as string).length;
-    }
-    await Promise.all(group.map((text) => journal.append(bytesOf(text))));
-    const after = filesOf(disk).get(first) as Uint8Array;
-    const count = Math.ceil((journal.nextLsn - 8 + head + 16) / sector) - start;
-    ok(count <= sectorCount + 1 && count >= sectorCount - 2, `${count} sectors`);
-    for (let subset = 0; subset < 2 ** count; subset++) {
-      const bytes = after.slice();
-      for (let index = 0; index < count; index++) {
-        if ((subset >> index) & 1) continue;
-        const [from, to] = [(start + index) * sector, (start + index + 1) * sector];
-        bytes.set(before.subarray(from, to), from);
-      }
-      const torn = diskOf(new Map([[first, bytes]]));
-      const opened = await Journal.open(directory, { ...options, engine: torn.engine });
-      const found = (await texts(opened.read())).slice(1);
-      deepEqual(found, ['durable', ...group].slice(0, found.length), `shift ${shift}, ${subset}`);
-      ok(found.length >= 1);
-      if (subset === 2 ** count - 1) equal(found.length, group.length + 1);
-    }
   }
 });
 
