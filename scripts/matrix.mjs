@@ -109,7 +109,8 @@ function isReproducible(tarball) {
   const left = new Set(['node_modules', 'build', 'dist', 'prebuilds', '.git']);
   cpSync(inRoot('.'), copy, {
     recursive: true,
-    filter: (path) => !left.has(path.slice(inRoot('.').length).split('/')[0]),
+    filter: (path) =>
+      !left.has(path.slice(inRoot('.').length).split('/')[0]) && !path.endsWith('/node_modules'),
   });
   const again = pack(copy, join(home, 'again'));
   rmSync(copy, { recursive: true });

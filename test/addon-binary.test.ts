@@ -106,7 +106,10 @@ test('the same sources give the same bytes, wherever they are compiled', (t) => 
   const built = ['one', 'a longer name'].map((name) => {
     const copy = join(scratch(t), name);
     for (const folder of ['native', 'scripts', 'package.json']) {
-      cpSync(join(projectRoot, folder), join(copy, folder), { recursive: true });
+      cpSync(join(projectRoot, folder), join(copy, folder), {
+        recursive: true,
+        filter: (path) => !path.includes('node_modules'),
+      });
     }
     outputOf(process.execPath, join(copy, 'scripts/addon.mjs'), '--require');
     const [target] = readdirSync(join(copy, 'prebuilds'));

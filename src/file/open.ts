@@ -61,10 +61,17 @@ function createFlags(create: unknown): number {
   throw invalidValue('options.create', "true, false or 'exclusive'", create);
 }
 
+/* Never less than was asked for: a write that is not durable yet would be taken for one that is. */
+function durableWrites(flag: number): number {
+  if (flag !== 0) return flag;
+  const words = 'this system has no writes that are durable when they return; a sync makes them so';
+  throw new IoError({ action: 'open the file', code: 'ENOTSUP', syscall: 'open', words });
+}
+
 function syncFlags(sync: unknown): number {
   if (sync === undefined) return 0;
-  if (sync === 'data') return OpenFlag.DataSync;
-  if (sync === 'full') return OpenFlag.FullSync;
+  if (sync === 'data') return durableWrites(OpenFlag.DataSync);
+  if (sync === 'full') return durableWrites(OpenFlag.FullSync);
   throw invalidValue('options.sync', "'data' or 'full'", sync);
 }
 
@@ -83,7 +90,10 @@ export function modeOf(mode: unknown, argument: string): number {
   return mode;
 }
 
-/** Interprets the options. Errors: `TypeError`, `RangeError` naming the option. */
+/**
+ * Interprets the options. Errors: `TypeError`, `RangeError` naming the option; `IoError` of kind
+ * `unsupported` for what this system does not have.
+ */
 export function settingsOf(choices: OpenChoices): OpenSettings {
   if (typeof choices !== 'object' || choices === null) {
     throw invalidType('options', 'an object', choices);
@@ -284,11 +294,16 @@ export function alignmentOf(stat: FileStat): Alignment | undefined {
   return { memory: direct.memory, offset: direct.offset, length: direct.offset };
 }
 
+function noDirect(engine: Engine): string | undefined {
+  const reason = engine.capabilities['status-flags'];
+  if (reason !== true) return reason;
+  return OpenFlag.Direct === 0 ? 'the system has no flag for it' : undefined;
+}
+
 function directRefusal(engine: Engine, run: OpeningRun): string | undefined {
   const { setFlags, stat } = run;
-  if (engine.capabilities['status-flags'] !== true) {
-    return String(engine.capabilities['status-flags']);
-  }
+  const absent = noDirect(engine);
+  if (absent !== undefined) return absent;
   if (setFlags.result < 0) return refusal(setFlags.result, { action: 'set O_DIRECT' }).message;
   const alignment = alignmentOf(stat.stat as FileStat);
   return alignment === undefined ? 'the file system refuses it for this file' : undefined;
@@ -317,6 +332,6 @@ function strictRefusal(reason: string, path: string): IoError {
 
 /* What the engine cannot do is known before the file is touched. */
 function checkStrict(engine: Engine, settings: OpenSettings, path: string): void {
-  const reason = engine.capabilities['status-flags'];
-  if (settings.direct === 'strict' && reason !== true) throw strictRefusal(reason, path);
+  const reason = noDirect(engine);
+  if (settings.direct === 'strict' && reason !== undefined) throw strictRefusal(reason, path);
 }

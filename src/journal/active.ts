@@ -56,10 +56,11 @@ function* openFiles(
   const file = yield* home.open(name, { access: 'read-write', direct, ...extra });
   const told = file.explain().fallbacks.find(({ what }) => what === 'direct');
   if (told !== undefined) note(shop, 'direct', told.reason);
-  if (sync === false) return { file, durable: undefined };
+  const flags = sync === 'full' ? OpenFlag.FullSync : OpenFlag.DataSync;
+  /* Without such a flag each group is written, and then synced. */
+  if (sync === false || flags === 0) return { file, durable: undefined };
   let isKept = false;
   try {
-    const flags = sync === 'full' ? OpenFlag.FullSync : OpenFlag.DataSync;
     const isDirect = file.direct ? 'strict' : false;
     const durable = yield* home.open(name, { access: 'write', direct: isDirect }, flags);
     isKept = true;

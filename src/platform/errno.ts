@@ -9,18 +9,19 @@ const ADDED_ON_LINUX: Readonly<Record<string, number>> = { EREMOTEIO: -121, EDQU
 let names: Map<number, string> | undefined;
 let numbers: Map<string, number> | undefined;
 
+/* On Windows libuv has numbers of its own, and these are those of the C library. */
+const ofSystem: Readonly<Record<string, number>> =
+  process.platform === 'win32' ? {} : constants.errno;
+const added = process.platform === 'linux' ? ADDED_ON_LINUX : {};
+
 function fillTables(): void {
   names = new Map();
   numbers = new Map();
-  if (process.platform === 'linux') {
-    for (const [name, number] of Object.entries(constants.errno)) names.set(-number, name);
-    for (const [name, number] of Object.entries(ADDED_ON_LINUX)) names.set(number, name);
-  }
+  for (const [name, number] of Object.entries(ofSystem)) names.set(-number, name);
+  for (const [name, number] of Object.entries(added)) names.set(number, name);
   for (const [number, [name]] of getSystemErrorMap()) names.set(number, name);
   /* A number has one name, but several names may stand for it: EOPNOTSUPP is ENOTSUP on Linux. */
-  if (process.platform === 'linux') {
-    for (const [name, number] of Object.entries(constants.errno)) numbers.set(name, -number);
-  }
+  for (const [name, number] of Object.entries(ofSystem)) numbers.set(name, -number);
   for (const [number, name] of names) numbers.set(name, number);
 }
 

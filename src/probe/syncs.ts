@@ -126,6 +126,8 @@ function syncing(code: Code, fd: number): Operation {
 }
 
 function* onWriteCost(trial: Trial): Steps<ProbeItem<SyncCost>> {
+  if (OpenFlag.DataSync === 0)
+    return no('this system has no write that is durable when it returns');
   const open = new Operation(Code.Open);
   open.place = trial.first;
   open.flags = OpenFlag.WriteOnly | OpenFlag.NoFollow | OpenFlag.DataSync;

@@ -226,7 +226,8 @@ export function untried(result: number, directory: string): string {
 
 /** Opens a file with O_DIRECT and says what it demands. */
 export function* directSteps(engine: Engine, place: Place, isOurs: boolean): Steps<DirectItems> {
-  const native = engine.capabilities['status-flags'];
+  const hasFlag = OpenFlag.Direct !== 0;
+  const native = hasFlag ? engine.capabilities['status-flags'] : 'the system has no flag for it';
   if (native !== true) {
     const item = unknown<number>(native);
     return { opens: no(native), memoryAlignmentBytes: item, offsetAlignmentBytes: item };
