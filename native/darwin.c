@@ -106,8 +106,8 @@ static int is_absent(int error) {
 
 /*
  * fsync(2) hands everything to the drive, which may keep it in its cache; F_FULLFSYNC has that
- * written too (fsync(2), fcntl(2)). A file system that has it not, as of a network, answers fsync(2)
- * in its stead; what has failed otherwise is not asked for again. libuv and SQLite do the same.
+ * written too (fsync(2), fcntl(2)). Where the file system has it not, as on a network, fsync(2) is
+ * what there is; what has failed otherwise is not asked for again. libuv falls back likewise.
  */
 int64_t sys_sync(int fd) {
   int64_t answer;
@@ -377,7 +377,7 @@ int64_t sys_volume_type(int fd) {
   return -ENOSYS;
 }
 
-/* ----------------------------------------------------------------------------------- directories */
+/* ---------------------------------------------------------------------------------- directories */
 
 /*
  * getdirentries(2) is not there with 64-bit inodes (dirent.h), and readdir(3) has a buffer of its
@@ -392,7 +392,7 @@ int64_t sys_read_entries(int fd, void *out, size_t capacity) {
   return bulk_to_entries(out, capacity, (int)count);
 }
 
-/* ---------------------------------------------------------------------------------- space, hints */
+/* --------------------------------------------------------------------------------- space, hints */
 
 #define KEEP_SIZE 1
 #define PUNCH_HOLE 2

@@ -1,7 +1,7 @@
 /*
  * Asks native/layouts.c, bulk.c and words.c on Linux, where the answers are known:
  *
- *   words stat <path>       what layout_stat makes of stat(2), then what statx(2) says: 256 bytes each
+ *   words stat <path>       what layout_stat makes of stat(2), then what statx(2) says
  *   words entries           from stdin: bytes, count, the bytes; to stdout: the result, the bytes
  *   words words             each word of Linux as "name number answer"
  */
@@ -89,7 +89,9 @@ static int tell_words(void) {
   }
   for (int bit = 0; bit < 16; bit++) tell("at", 1 << bit, words_at_flags(1 << bit));
   tell("at", 0x300, words_at_flags(0x300));
-  for (int flags = 0; flags < 6; flags++) tell("rename", flags, words_rename_flags((unsigned)flags));
+  for (int flags = 0; flags < 6; flags++) {
+    tell("rename", flags, words_rename_flags((unsigned)flags));
+  }
   tell("directory", -100, words_directory(-100));
   tell("directory", 7, words_directory(7));
   static const int limits[] = {0, 9, 10, 14, 15, 114, 115, 1000};
