@@ -100,8 +100,10 @@ int64_t sys_read_now(int fd, const struct iovec *views, int count, double offset
   return -EAGAIN;
 }
 
+/* EBADF: of what is no file, such as a pipe (kern_descrip.c), of which fsync(2) says more. */
 static int is_absent(int error) {
-  return error == ENOTSUP || error == EOPNOTSUPP || error == ENOTTY || error == EINVAL;
+  return error == ENOTSUP || error == EOPNOTSUPP || error == ENOTTY || error == EINVAL ||
+         error == EBADF;
 }
 
 /*
@@ -120,16 +122,15 @@ int64_t sys_sync(int fd) {
 /* fdatasync(2) of macOS is in no header, and does no more than its fsync(2). */
 int64_t sys_sync_data(int fd) { return sys_sync(fd); }
 
-static int64_t mark_direct(int fd, int is_direct) {
-  ANSWER(fcntl(fd, F_NOCACHE, is_direct));
-}
+/* The kernel looks at all 64 bits of the argument (kern_descrip.c): an int would be half of it. */
+static int64_t mark_direct(int fd) { ANSWER(fcntl(fd, F_NOCACHE, 1L)); }
 
 int64_t sys_open(int directory, const char *path, int flags, int mode) {
   int64_t fd;
   int asked = (flags & ~FLAG_DIRECT) | O_CLOEXEC;
   RETRIED(fd, openat(words_directory(directory), path, asked, (mode_t)mode));
   if (fd < 0) return -errno;
-  int64_t refused = flags & FLAG_DIRECT ? mark_direct((int)fd, 1) : 0;
+  int64_t refused = flags & FLAG_DIRECT ? mark_direct((int)fd) : 0;
   if (refused >= 0) return fd;
   sys_close((int)fd);
   return refused;
@@ -325,8 +326,12 @@ int64_t sys_set_times_at(int directory, const char *path,
 
 int64_t sys_set_status_flags(int fd, int flags) {
   int64_t answer;
-  RETRIED(answer, fcntl(fd, F_SETFL, flags & ~FLAG_DIRECT));
-  return answer < 0 ? -errno : mark_direct(fd, (flags & FLAG_DIRECT) != 0);
+  RETRIED(answer, fcntl(fd, F_SETFL, (long)(flags & ~FLAG_DIRECT)));
+  if (answer < 0) return -errno;
+  if (flags & FLAG_DIRECT) return mark_direct(fd);
+  /* Refused where there is nothing to be marked: EBADF, of a pipe. */
+  fcntl(fd, F_NOCACHE, 0L);
+  return 0;
 }
 
 /* Whether a descriptor is marked F_NOCACHE is not told. */
@@ -336,7 +341,7 @@ int64_t sys_get_status_flags(int fd) {
   return answer < 0 ? -errno : answer & ~(int64_t)FLAG_DIRECT;
 }
 
-int64_t sys_duplicate(int fd) { ANSWER(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
+int64_t sys_duplicate(int fd) { ANSWER(fcntl(fd, F_DUPFD_CLOEXEC, 0L)); }
 
 /* --------------------------------------------------------------------------------------- locks */
 
@@ -440,8 +445,8 @@ enum advice { NORMAL, RANDOM, SEQUENTIAL, WILL_NEED };
 
 /* Reading ahead is of the whole descriptor. ra_count is an int. */
 int64_t sys_advise(int fd, double offset, double length, int advice) {
-  if (advice == NORMAL || advice == SEQUENTIAL) ANSWER(fcntl(fd, F_RDAHEAD, 1));
-  if (advice == RANDOM) ANSWER(fcntl(fd, F_RDAHEAD, 0));
+  if (advice == NORMAL || advice == SEQUENTIAL) ANSWER(fcntl(fd, F_RDAHEAD, 1L));
+  if (advice == RANDOM) ANSWER(fcntl(fd, F_RDAHEAD, 0L));
   if (advice != WILL_NEED) return -ENOTSUP;
   struct radvisory range = {.ra_offset = (off_t)offset, .ra_count = INT_MAX};
   if (length > 0 && length < INT_MAX) range.ra_count = (int)length;

@@ -102,6 +102,12 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
   return true;
 }
 
+/** An addon for every target; a release wants all of them, a tarball to try tells what it lacks. */
+export function buildAll({ isRelease }) {
+  installZig();
+  for (const target of Object.keys(targets)) buildAddon({ target, require: isRelease });
+}
+
 /* What zig compiles for itself on the way, the C library's stubs among it. */
 const zigCache = {
   ZIG_GLOBAL_CACHE_DIR: inRoot('build/zig'),
@@ -109,7 +115,7 @@ const zigCache = {
 };
 
 /** Installs the compiler for macOS where it is not; answers whether it is there. */
-export function installZig() {
+function installZig() {
   if (existsSync(zig)) return true;
   say('installing the compiler for macOS, 355 MB');
   const words = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline'];

@@ -3,13 +3,10 @@
 // A compiler that is missing is told, and that target goes to the portable engine; a publish wants
 // all of them.
 
-import { buildAddon, installZig, targets } from './addon.mjs';
+import { buildAll } from './addon.mjs';
 import { writeBillOfMaterials } from './sbom.mjs';
 import { setup } from './setup.mjs';
 
 await setup();
-installZig();
-for (const target of Object.keys(targets)) {
-  buildAddon({ target, require: process.env.npm_command === 'publish' });
-}
+buildAll({ isRelease: process.env.npm_command === 'publish' });
 writeBillOfMaterials();

@@ -96,8 +96,8 @@ function newRing(addon: Addon): RingEngine | string {
 }
 
 /* One ring for each environment: made at the first use, once, or the reason why there is none. */
-function ringEngine(): RingEngine | string {
-  const { addon, reason } = loadAddon();
+function ringEngine(isNamed = false): RingEngine | string {
+  const { addon, reason } = loadAddon(isNamed);
   if (addon === undefined) return reason;
   ring ??= newRing(addon);
   return ring;
@@ -121,7 +121,7 @@ export function engineNamed(name: unknown, argument = 'engine'): Engine {
   if (name === 'auto') return choose();
   if (name === 'portable') return portableEngine('it was asked for');
   if (name === 'ring') {
-    const engine = ringEngine();
+    const engine = ringEngine(true);
     if (typeof engine !== 'string') return engine;
     throw invalidValue(argument, `an engine that is here (${engine})`, name);
   }

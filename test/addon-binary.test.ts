@@ -117,3 +117,33 @@ test('the same sources give the same bytes, wherever they are compiled', (t) => 
   });
   ok(built[0]?.equals(built[1] as Buffer));
 });
+
+/* Without one compiler at all: a tarball to try is made, and says of each target what it lacks. */
+test('a release wants the addon of every target, a tarball to try tells what it lacks', (t) => {
+  const copy = scratch(t);
+  for (const folder of ['native', 'scripts', 'package.json']) {
+    cpSync(join(projectRoot, folder), join(copy, folder), {
+      recursive: true,
+      filter: (path) => !path.includes('node_modules'),
+    });
+  }
+  const build = (isRelease: boolean) => {
+    const source = `(await import('./scripts/addon.mjs')).buildAll({ isRelease: ${isRelease} })`;
+    const env = { PATH: copy, CC: join(copy, 'none'), npm_config_offline: 'true' };
+    const words = ['--input-type=module', '--eval', source];
+    return spawnSync(process.execPath, words, {
+      cwd: copy,
+      env,
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+  };
+  const release = build(true);
+  equal(release.status, 1, release.stderr);
+  match(release.stderr, /no C compiler found for linux-x64/);
+  const trial = build(false);
+  equal(trial.status, 0, trial.stderr);
+  for (const target of ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64', 'win32-x64']) {
+    match(trial.stderr, new RegExp(`for ${target}.*continuing on the portable engine`));
+  }
+});
