@@ -11,7 +11,7 @@
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { importsOf, laterParts, unique } from './later.mjs';
+import { importsOf, laterParts, seenByBundlers, unique } from './later.mjs';
 import { shrink } from './shrink.mjs';
 import { changedMs, filesUnder, inRoot, openDoors } from './tools.mjs';
 
@@ -101,7 +101,8 @@ async function bundleModule(esbuild, module, rooms, plugin) {
     logLevel: 'error',
   });
   const textOf = (end) => outputFiles.find(({ path }) => path.endsWith(end)).text;
-  return { file: `${module}.js`, ...(await shrink({ code: textOf('.js'), map: textOf('.map') })) };
+  const { code, map } = await shrink({ code: textOf('.js'), map: textOf('.map') });
+  return { file: `${module}.js`, code: seenByBundlers(code), map };
 }
 
 const filesOf = (names) =>

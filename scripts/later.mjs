@@ -33,6 +33,15 @@ const LATER = {
   update: /./,
 };
 
+/*
+ * An ES module has no `require`, but where esbuild puts the library into a bundle it takes the file
+ * along that a call of it names. It would rename the call here, so that the name is given last.
+ */
+const BUNDLED = 'requireOfBundlers';
+
+/** Names the call of a part as bundlers know it. */
+export const seenByBundlers = (code) => code.replaceAll(BUNDLED, 'require');
+
 /** A name of its own for each name of each file. */
 export const unique = (path, name) =>
   `${relative(ROOMS, path).replace(/\.js$/, '')}$${name}`.replace(/[^\w$]/g, '_');
@@ -160,7 +169,9 @@ function callsOf({ seam, needed, file }) {
     import { createRequire } from 'node:module';
     let loaded;
     function part() {
-      loaded ??= createRequire(import.meta.url)('./${file}')([${[...needed.keys()]}]);
+      loaded ??= (typeof ${BUNDLED} === 'function'
+        ? ${BUNDLED}('./${file}')
+        : createRequire(import.meta.url)('./${file}'))([${[...needed.keys()]}]);
       return loaded;
     }
     ${calls.join('\n')}`;

@@ -204,6 +204,23 @@ export async function store(path: string): Promise<ReplaceReport> {
 }
 `;
 
+test('esbuild takes all of it into one file, which runs elsewhere without the addon', () => {
+  copyFileSync(join(projectRoot, 'test/package/bundled.mjs'), join(user, 'bundled.mjs'));
+  for (const [format, extension] of Object.entries({ esm: 'mjs', cjs: 'cjs' })) {
+    const elsewhere = mkdtempSync(join(home, 'bundle-'));
+    const program = join(elsewhere, `program.${extension}`);
+    const words = ['--bundle', '--platform=node', '--log-level=error'];
+    outputOf(
+      join(projectRoot, 'node_modules/.bin/esbuild'),
+      ['bundled.mjs', ...words, `--format=${format}`, `--outfile=${program}`],
+      { cwd: user },
+    );
+    const said = JSON.parse(outputOf(process.execPath, [program], { cwd: elsewhere }));
+    deepEqual(said, { durability: 'full', bytes: 2, lsn: said.lsn, read: 2, engine: 'portable' });
+    ok(said.lsn > 0);
+  }
+});
+
 test('types are found by modules of both kinds', () => {
   writeFileSync(join(user, 'esm.mts'), consumer);
   writeFileSync(join(user, 'cjs.cts'), consumer);

@@ -83,6 +83,8 @@ const UNTRIED: Readonly<Record<string, string>> = {
 /** Why the addon of this system is used only when it is asked for by name, if so. */
 export const untried: string | undefined = UNTRIED[process.platform];
 
+const BUNDLED = 'the library is in a bundle, and the addon is not';
+
 function load(isNamed: boolean): AddonState {
   const { platform, arch } = process;
   if (!hasFormat(platform)) {
@@ -94,6 +96,8 @@ function load(isNamed: boolean): AddonState {
     return { addon: undefined, reason };
   }
   const target = `${platform}-${arch}`;
+  /* In a bundle of CommonJS there is no telling where the library was. */
+  if (import.meta.url === undefined) return { addon: undefined, reason: BUNDLED };
   const path = fileURLToPath(new URL(`../prebuilds/${target}/holdfast.node`, import.meta.url));
   try {
     const fault = faultOfBinary(path, { platform, arch });
