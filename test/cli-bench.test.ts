@@ -104,15 +104,30 @@ test('two results are compared', (t) => {
   });
   const write = (name: string, version: number, ...jobs: readonly unknown[]) =>
     writeFileSync(join(cwd, name), JSON.stringify({ format: 'holdfast-bench', version, jobs }));
-  write('a.json', 1, job('one', 100, [90, 110]), job('two', 10, [9, 11]), job('gone', 1, [1]));
-  write('b.json', 1, job('one', 200, [190, 210]), job('two', 10.5, [10, 11]), job('new', 1, [1]));
+  write(
+    'a.json',
+    1,
+    job('one', 100, [90, 110, 100]),
+    job('two', 10, [9, 11, 10]),
+    job('few', 1, [1]),
+    job('gone', 1, [1]),
+  );
+  write(
+    'b.json',
+    1,
+    job('one', 200, [190, 210, 200]),
+    job('two', 10.5, [10, 11, 10]),
+    job('few', 9, [9]),
+    job('new', 1, [1]),
+  );
   const { code, out } = bench(cwd, ['--compare', 'a.json', 'b.json']);
   equal(code, 0);
-  match(out, /^one +100 +200 +\+100\.0% +10\.0 us +5\.0 us +-50\.0%$/m);
+  match(out, /^one +100 +200 +\+100\.0% +faster +10\.0 us +5\.0 us +-50\.0%$/m);
   match(out, /^two .*\+5\.0% +rounds overlap/m);
   match(out, /^In one of them alone: gone, new$/m);
   const { jobs, alone } = JSON.parse(bench(cwd, ['--compare', 'a.json', 'b.json', '--json']).out);
   deepEqual([jobs[0].rate, jobs[0].isClear, jobs[1].isClear], [2, true, false]);
+  deepEqual([jobs[2].rate, jobs[2].isClear, jobs[2].verdict], [9, false, 'too few rounds']);
   deepEqual(alone, ['gone', 'new']);
   write('future.json', 2);
   writeFileSync(join(cwd, 'text'), 'no JSON');

@@ -1,7 +1,10 @@
-/** The report of `holdfast bench` in a real browser: drawn, hovered, zoomed, in light and dark. */
+/**
+ * The reports of `holdfast bench` in a real browser, of one result and of two: drawn, hovered,
+ * zoomed, in light and dark.
+ */
 import { deepEqual, equal, match, notEqual, ok } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
@@ -13,6 +16,7 @@ const where = (process.env.PATH ?? '')
   .split(delimiter)
   .flatMap((folder) => ['chromium', 'google-chrome'].map((name) => join(folder, name)))
   .find((path) => existsSync(path));
+const { version } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8'));
 const charts = ['#depth-rate', '#depth-p99', '#latency', '#time'];
 
 describe('the report of bench', {
@@ -20,15 +24,17 @@ describe('the report of bench', {
 }, () => {
   let browser: Browser;
   let path: string;
+  let comparison: string;
   const done: (() => void)[] = [];
 
   before(async () => {
     const cwd = scratch({ after: (run) => done.push(run as () => void) });
     path = join(cwd, 'report.html');
     const jobs = ['--jobs', 'random-read,replace,read', '--quick', '--size', '1M'];
-    const words = [program, 'bench', cwd, ...jobs, '--html', path];
-    const { status, stderr } = spawnSync(process.execPath, words, { cwd, encoding: 'utf8' });
-    equal(status, 0, stderr);
+    bench(cwd, [cwd, ...jobs, '--html', path, '--output', 'before.json']);
+    comparison = join(cwd, 'comparison.html');
+    makeAfter(cwd);
+    bench(cwd, ['--compare', 'before.json', 'after.json', '--html', comparison]);
     browser = await chromium.launch({ executablePath: where as string, args: ['--no-sandbox'] });
   });
 
@@ -38,7 +44,10 @@ describe('the report of bench', {
   });
 
   /** The page, and everything it complained of or asked the network for. */
-  async function opened(colorScheme: 'light' | 'dark'): Promise<[Page, string[]]> {
+  async function opened(
+    colorScheme: 'light' | 'dark',
+    of: string = path,
+  ): Promise<[Page, string[]]> {
     const page = await browser.newPage({ viewport: { width: 1100, height: 900 }, colorScheme });
     const complaints: string[] = [];
     page.on('console', (line) => complaints.push(`${line.type()}: ${line.text()}`));
@@ -46,7 +55,7 @@ describe('the report of bench', {
     page.on('request', (request) => {
       if (!/^(file|data):/.test(request.url())) complaints.push(request.url());
     });
-    await page.goto(pathToFileURL(path).href);
+    await page.goto(pathToFileURL(of).href);
     return [page, complaints];
   }
 
@@ -63,6 +72,48 @@ describe('the report of bench', {
       await page.close();
     });
   }
+
+  for (const scheme of ['light', 'dark'] as const) {
+    test(`of two results is drawn in ${scheme}, with what became of each job`, async () => {
+      const [page, complaints] = await opened(scheme, comparison);
+      for (const chart of charts) ok((await coloursOf(page.locator(chart))) > 3, chart);
+      const words = await page.locator('#changes .figures').allInnerTexts();
+      const verdictOf = new Map(
+        (await page.locator('#changes .bar > span:first-child').allInnerTexts()).map(
+          (name, index) => [name, words[index]],
+        ),
+      );
+      equal(verdictOf.size, 8);
+      equal(verdictOf.get('read'), '+100.0 % · faster');
+      equal(verdictOf.get('replace'), '−50.0 % · slower');
+      equal(verdictOf.get('random-read-qd4'), '+0.0 % · rounds overlap');
+      equal(await page.locator('#changes .range').count(), 2 * 8);
+      equal(await page.locator('#jobs tr').count(), 1 + 8);
+      equal(await page.locator('#jobs td.slower').count(), 1);
+      match(await page.locator('#notes').innerText(), /In one of them alone: mine/);
+      equal(await page.locator('#machine .machine').count(), 2);
+      deepEqual(await page.locator('#machine .differs').allInnerTexts(), [
+        `holdfast: ${version}`,
+        'holdfast: a later one',
+      ]);
+      match((await page.locator('#latency .u-legend').innerText()) ?? '', /replace, before/);
+      deepEqual(complaints, []);
+      await page.close();
+    });
+  }
+
+  test('of two results draws what is chosen, before and after', async () => {
+    const [page, complaints] = await opened('light', comparison);
+    await page.locator('#job').selectOption('read, after');
+    equal(await page.locator('#time canvas').count(), 1);
+    const [before, after] = [
+      await boxOf(page.locator('#changes .range.before.faster')),
+      await boxOf(page.locator('#changes .range.after.faster')),
+    ];
+    ok(after.x > before.x + before.width, 'what is twice as fast lies further to the right');
+    deepEqual(complaints, []);
+    await page.close();
+  });
 
   test('hovering tells the figures of the place', async () => {
     const [page] = await opened('light');
@@ -119,6 +170,34 @@ describe('the report of bench', {
     equal(JSON.parse(json).format, 'holdfast-bench');
   });
 });
+
+function bench(cwd: string, words: readonly string[]): void {
+  const line = [program, 'bench', ...words];
+  const { status, stderr } = spawnSync(process.execPath, line, { cwd, encoding: 'utf8' });
+  equal(status, 0, stderr);
+}
+
+interface Stored {
+  takenAt: string;
+  holdfast: string;
+  readonly jobs: { name: string; perSecond: number; rounds: number[] }[];
+}
+
+/** A result beside the measured one in which `read` is twice as fast, `replace` half as fast. */
+function makeAfter(cwd: string): void {
+  const before = JSON.parse(readFileSync(join(cwd, 'before.json'), 'utf8')) as Stored;
+  for (const job of before.jobs) job.rounds = [0.9, 1, 1.1].map((part) => part * job.perSecond);
+  const after = structuredClone(before);
+  for (const job of after.jobs) {
+    const factor = job.name === 'read' ? 2 : job.name === 'replace' ? 0.5 : 1;
+    job.perSecond *= factor;
+    job.rounds = job.rounds.map((rate) => rate * factor);
+  }
+  [after.takenAt, after.holdfast] = ['later', 'a later one'];
+  after.jobs.push({ ...structuredClone(after.jobs[0] as Stored['jobs'][0]), name: 'mine' });
+  writeFileSync(join(cwd, 'before.json'), JSON.stringify(before));
+  writeFileSync(join(cwd, 'after.json'), JSON.stringify(after));
+}
 
 async function boxOf(place: Locator) {
   const box = await place.boundingBox();

@@ -8,14 +8,19 @@ const MIB = 1024 * 1024;
 /* Loaded when something is measured: other commands start sooner. */
 const parts = () => import('./bench/parts.js');
 
-async function compare({ operands, terminal }: Given): Promise<number> {
-  const { compared, comparisonText, resultIn } = await parts();
+async function compare({ operands, options, terminal }: Given): Promise<number> {
+  const { compared, comparisonText, resultIn, storePage } = await parts();
   const [before, after] = operands;
   if (before === undefined || after === undefined) {
     throw new UsageError('--compare takes two results of --output');
   }
+  const page = options.text('html');
+  if (page !== undefined) await checkTarget(page);
   const found = compared(await resultIn(before), await resultIn(after));
-  terminal.answer(found, () => comparisonText(found.jobs, found.alone, terminal));
+  if (page !== undefined) await storePage(page, found);
+  const { jobs, alone } = found;
+  terminal.answer({ jobs, alone }, () => comparisonText(jobs, alone, terminal));
+  if (page !== undefined) terminal.print(`\nThe report: ${page}`);
   return EXIT.done;
 }
 
@@ -77,7 +82,7 @@ export function bench(version: () => string): Command {
       { name: 'quick', about: 'a few seconds instead of a minute: to look, not to be quoted' },
       { name: 'html', value: 'file', about: 'write a report with charts: one file, no network' },
       { name: 'output', short: 'o', value: 'file', about: 'write the result as JSON' },
-      { name: 'compare', about: 'compare two results instead of measuring' },
+      { name: 'compare', about: 'compare two results instead of measuring; --html too' },
       { name: 'jobs', value: 'names', about: 'run these alone: names or groups, with commas' },
       {
         name: 'job',

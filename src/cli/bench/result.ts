@@ -92,13 +92,25 @@ export interface Compared {
   readonly p99: number;
   /** Whether the rounds of one lie wholly beside those of the other. */
   readonly isClear: boolean;
+  readonly verdict: Verdict;
+}
+
+/** Rounds that lie apart are told; fewer than three on a side lie apart by chance too often. */
+export type Verdict = 'faster' | 'slower' | 'rounds overlap' | 'too few rounds';
+
+const ROUNDS_MIN = 3;
+
+/** Two results beside each other: when and where, and what became of each job. */
+export interface Comparison {
+  readonly before: Omit<BenchResult, 'jobs'>;
+  readonly after: Omit<BenchResult, 'jobs'>;
+  readonly jobs: readonly Compared[];
+  /** What one of them alone has. */
+  readonly alone: readonly string[];
 }
 
 /** The jobs that both have, and the names of those that one has. */
-export function compared(
-  before: BenchResult,
-  after: BenchResult,
-): { readonly jobs: readonly Compared[]; readonly alone: readonly string[] } {
+export function compared(before: BenchResult, after: BenchResult): Comparison {
   const old = new Map(before.jobs.map((job) => [job.name, job]));
   const jobs: Compared[] = [];
   const alone = new Set(old.keys());
@@ -109,16 +121,26 @@ export function compared(
       continue;
     }
     alone.delete(job.name);
-    const isAbove = Math.min(...job.rounds) > Math.max(...other.rounds);
-    const isBelow = Math.max(...job.rounds) < Math.min(...other.rounds);
+    const verdict = verdictOn(other.rounds, job.rounds);
     jobs.push({
       name: job.name,
       before: other,
       after: job,
       rate: job.perSecond / other.perSecond,
       p99: job.latency.p99 / other.latency.p99,
-      isClear: isAbove || isBelow,
+      isClear: verdict === 'faster' || verdict === 'slower',
+      verdict,
     });
   }
-  return { jobs, alone: [...alone] };
+  return { before: withoutJobs(before), after: withoutJobs(after), jobs, alone: [...alone] };
+}
+
+function withoutJobs({ jobs: _, ...rest }: BenchResult): Omit<BenchResult, 'jobs'> {
+  return rest;
+}
+
+function verdictOn(before: readonly number[], after: readonly number[]): Verdict {
+  if (Math.min(before.length, after.length) < ROUNDS_MIN) return 'too few rounds';
+  if (Math.min(...after) > Math.max(...before)) return 'faster';
+  return Math.max(...after) < Math.min(...before) ? 'slower' : 'rounds overlap';
 }

@@ -76,12 +76,12 @@ export function comparisonText(
   alone: readonly string[],
   terminal: Terminal,
 ): string {
-  const rows = jobs.map(({ name, before, after, rate, p99, isClear }) => [
+  const rows = jobs.map(({ name, before, after, rate, p99, verdict }) => [
     name,
     countText(before.perSecond),
     countText(after.perSecond),
     change(rate),
-    isClear ? '' : 'rounds overlap',
+    verdict,
     timeText(before.latency.p99),
     timeText(after.latency.p99),
     change(p99),
