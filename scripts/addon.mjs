@@ -158,10 +158,15 @@ function zigWords({ target, temporary, sources }) {
   const machine = ['-target', `${processor}-macos.11.0`, '-lc', '-fallow-shlib-undefined'];
   const named = ['-install_name', '@rpath/holdfast.node', '--name', 'holdfast'];
   const files = [`-femit-bin=${temporary}`, '-Inative/include', '-dead_strip'];
-  const unwound = ['-fno-unwind-tables', '-fno-asynchronous-unwind-tables'];
-  const flags = [...compilerFlags(target), '-Os', ...unwound];
+  const flags = [...compilerFlags(target), '-Os', ...withoutUnwinding];
   return [...library, ...machine, ...named, ...files, '-cflags', ...flags, '--', ...sources];
 }
+
+/*
+ * 10 KB packed of the two for Linux. Nothing is thrown through C, and a backtrace of what has no
+ * symbols tells nothing: it ends in us.
+ */
+const withoutUnwinding = ['-fno-unwind-tables', '-fno-asynchronous-unwind-tables'];
 
 function compilerFlags(target, sanitize) {
   const language = [...languageFlags(target), '-fvisibility=hidden'];
@@ -173,7 +178,8 @@ function compilerFlags(target, sanitize) {
   // -ffile-prefix-map: no path of the building machine in the binary.
   const seed = target.startsWith('darwin-') ? [] : ['-frandom-seed=holdfast'];
   const same = [`-ffile-prefix-map=${root}=`, ...seed];
-  return [...language, ...warnings, ...hardeningFlags(target), ...defines, ...same];
+  const tables = isAny ? withoutUnwinding : [];
+  return [...language, ...warnings, ...hardeningFlags(target), ...defines, ...same, ...tables];
 }
 
 function languageFlags(target) {

@@ -26,7 +26,7 @@ const APART = { 'house-testing': ['simulated', 'testing'] };
 
 function isStale() {
   const built = changedMs(HOUSE);
-  const own = filesUnder('scripts');
+  const own = ['bundle', 'later', 'shrink'].map((name) => `scripts/${name}.mjs`);
   const inputs = [...filesUnder(ROOMS), ...filesUnder(ASSETS), 'package.json', ...own];
   return inputs.some((path) => changedMs(path) > built);
 }
