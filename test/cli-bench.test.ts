@@ -89,9 +89,26 @@ test('peers are measured where they are installed', (t) => {
     join(folder, 'index.js'),
     "module.exports = require('node:fs/promises').writeFile;",
   );
-  const { out } = bench(cwd, [...quick, '--json', '--jobs', 'replace by write-file-atomic']);
-  const [job] = JSON.parse(out).jobs;
-  deepEqual([job.by, job.durable], ['write-file-atomic 7.7.7', false]);
+  /*
+   * An ES module whose "exports" hide its package.json, as atomically is: its version was asked for
+   * through them, and bench told ERR_PACKAGE_PATH_NOT_EXPORTED in place of a measure.
+   */
+  const hidden = join(cwd, 'node_modules/atomically');
+  mkdirSync(hidden, { recursive: true });
+  const manifest = { version: '8.8.8', type: 'module', exports: './index.js' };
+  writeFileSync(join(hidden, 'package.json'), JSON.stringify(manifest));
+  writeFileSync(join(hidden, 'index.js'), "export { writeFile } from 'node:fs/promises';");
+  const jobs = 'replace by write-file-atomic,replace by atomically';
+  const { out } = bench(cwd, [...quick, '--json', '--jobs', jobs]);
+  const told = JSON.parse(out);
+  deepEqual(told.notes, []);
+  deepEqual(
+    told.jobs.map(({ by, durable }: { by: string; durable: boolean }) => [by, durable]),
+    [
+      ['write-file-atomic 7.7.7', false],
+      ['atomically 8.8.8', false],
+    ],
+  );
 });
 
 test('two results are compared', (t) => {

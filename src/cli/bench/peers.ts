@@ -12,7 +12,10 @@ type Store = (path: string, bytes: Uint8Array) => Promise<unknown>;
 
 interface Peer {
   readonly version?: string;
-  /** As seen when the power was cut right after the promise had resolved. */
+  /**
+   * As seen when the power was cut right after the promise had resolved. write-file-atomic 7.0.1 and
+   * atomically 2.1.1 sync the file and never its directory (strace).
+   */
   readonly durable: boolean;
   readonly store: Store;
 }
@@ -38,14 +41,25 @@ async function inDurableOrder(path: string, bytes: Uint8Array): Promise<void> {
 
 function installed(name: string, memberOf: (module: never) => unknown): Peer {
   const load = createRequire(join(environment.workingDirectory(), 'noname.js'));
+  const version = versionOf(name, load);
+  if (version === undefined) throw new Missing('it is not installed here');
   try {
-    const { version } = load(`${name}/package.json`) as { version: string };
     return { version, durable: false, store: memberOf(load(name) as never) as Store };
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why = code === 'MODULE_NOT_FOUND' ? 'it is not installed here' : String(code ?? error);
-    throw new Missing(why);
+    throw new Missing(String((error as NodeJS.ErrnoException).code ?? error));
   }
+}
+
+/* By the path of its package.json, which its "exports" need not give away: atomically's do not. */
+function versionOf(name: string, load: NodeJS.Require): string | undefined {
+  for (const folder of load.resolve.paths(name) ?? []) {
+    try {
+      return (load(join(folder, name, 'package.json')) as { version: string }).version;
+    } catch {
+      /* The next folder up. */
+    }
+  }
+  return undefined;
 }
 
 const peers: Readonly<Record<string, () => Peer>> = {
