@@ -13,8 +13,8 @@ type Store = (path: string, bytes: Uint8Array) => Promise<unknown>;
 interface Peer {
   readonly version?: string;
   /**
-   * As seen when the power was cut right after the promise had resolved. write-file-atomic 7.0.1 and
-   * atomically 2.1.1 sync the file and never its directory (strace).
+   * As seen when the power was cut right after the promise had resolved. write-file-atomic 7.0.1
+   * and atomically 2.1.1 sync the file and never its directory (strace).
    */
   readonly durable: boolean;
   readonly store: Store;
