@@ -350,3 +350,33 @@ test('a clock that goes back changes nothing', async () => {
   ok(journal.stats().syncMs.count >= 2);
   await journal.close();
 });
+
+/*
+ * Where the page cache cannot be told to forget, as by node:fs, a journal that was opened after a
+ * failed sync believed what the cache showed, and went on behind bytes that the device had not:
+ * what it acknowledged then was lost with them. A segment that may be so becomes another file.
+ */
+test('what a cache shows after a failed sync is durable before anything follows it', async () => {
+  for (const [code, count] of [
+    ['ENOSYS', 3],
+    ['EINTR', 1],
+  ] as const) {
+    const disk = simulatedDisk(4);
+    const options = { segmentBytes: 65536, preallocate: false } as const;
+    const engine = refuseNth(disk.engine, 1, code, { operations: ['Advise'], sticky: true });
+    const journal = await Journal.open('/journal', { ...options, engine });
+    await journal.append(bytesOf('durable'.padEnd(1000)));
+    journal.write(bytesOf('between'.padEnd(1000)));
+    while (journal.stats().bufferedBytes > 0) await new Promise(setImmediate);
+    disk.refuseNth(1, 'EIO', { operations: ['SyncData'] });
+    await rejects(journal.append(bytesOf('lost'.padEnd(1000))), { code: 'EIO' });
+    await journal.close();
+    const again = await Journal.open('/journal', { ...options, engine });
+    const found = await texts(again.read());
+    equal(found.length, count, 'the cache forgets, or shows what it has');
+    await again.append(bytesOf('after'));
+    const { engine: left } = disk.crash({ keep: 'none' });
+    const last = await Journal.open('/journal', { ...options, engine: left });
+    deepEqual(await texts(last.read()), [...found, 'after']);
+  }
+});

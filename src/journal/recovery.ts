@@ -16,6 +16,7 @@ import {
   type ActiveSegment,
   beginSegmentSteps,
   cutSteps,
+  makeSpareSteps,
   markSteps,
   resumeSegmentSteps,
   sectorBefore,
@@ -138,6 +139,23 @@ export interface Aside {
   readonly lsn: number;
 }
 
+interface Stretch {
+  readonly source: OpenFile;
+  readonly start: number;
+  readonly end: number;
+}
+
+/* To the beginning of another file. */
+function* copySteps({ source, start, end }: Stretch, target: OpenFile): Steps<void> {
+  for (let at = start; at < end; ) {
+    const view = new Uint8Array(Math.min(WINDOW_BYTES, end - at));
+    const length = yield* readInto(source, view, at);
+    if (length === 0) break;
+    yield* writeFrom(target, view.subarray(0, length), at - start);
+    at += length;
+  }
+}
+
 /** Copies bytes into a file of their own, durably; answers its path. Errors: `IoError`. */
 export function* keepSteps(shop: Workshop, aside: Aside, taken: Set<string>): Steps<string> {
   const { home, settings } = shop;
@@ -149,13 +167,7 @@ export function* keepSteps(shop: Workshop, aside: Aside, taken: Set<string>): St
   const target = yield* home.open(name, { access: 'write', create: 'exclusive', mode });
   let isKept = false;
   try {
-    for (let at = aside.start; at < aside.end; ) {
-      const view = new Uint8Array(Math.min(WINDOW_BYTES, aside.end - at));
-      const length = yield* readInto(aside.file, view, at);
-      if (length === 0) break;
-      yield* writeFrom(target, view.subarray(0, length), at - aside.start);
-      at += length;
-    }
+    yield* copySteps({ source: aside.file, start: aside.start, end: aside.end }, target);
     yield* syncSteps(target, Code.Sync);
     isKept = true;
   } finally {
@@ -181,6 +193,29 @@ function* cutTail(shop: Workshop, tail: Tail, kept: Set<string>): Steps<string |
   }
 }
 
+/*
+ * The page cache could not be asked to forget: what it shows may not be on the device, and no sync
+ * would put it there. Nor would writing it again: after a failed write-back ext4 keeps the extent
+ * unwritten and believes its buffers that it is not (Linux 6.18, test/journal-gate.test.ts). So the
+ * segment becomes another file.
+ */
+function* renewSteps(shop: Workshop, { segment, offset }: Tail): Steps<void> {
+  const { home } = shop;
+  const name = segmentName(segment.head.firstLsn);
+  const spare = yield* makeSpareSteps(shop, segment.head.capacityBytes);
+  const source = yield* home.open(name, { access: 'read' });
+  let target: OpenFile | undefined;
+  try {
+    target = yield* home.open(spare, { access: 'read-write' });
+    yield* copySteps({ source, start: 0, end: offset }, target);
+    yield* syncSteps(target, Code.Sync);
+  } finally {
+    yield* closeSteps(source, target);
+  }
+  yield* home.rename(spare, name);
+  yield* home.sync();
+}
+
 /* Segments that a trim had given up and a crash left; the order keeps what is left in one piece. */
 function* removeTrimmed(shop: Workshop, survey: Survey): Steps<number[]> {
   const all = survey.segments.map(({ head }) => head.firstLsn);
@@ -199,6 +234,7 @@ export function* resumeSteps(shop: Workshop, survey: Survey, listing: Listing): 
   const tail = survey.tail as Tail;
   const taken = new Set(listing.kept);
   const keptPath = tail.needsCut ? yield* cutTail(shop, tail, taken) : undefined;
+  if (tail.unsureOffset < tail.offset) yield* renewSteps(shop, tail);
   const segments = yield* removeTrimmed(shop, survey);
   const { head, mark } = tail.segment;
   const active = yield* resumeSegmentSteps(shop, head);

@@ -41,6 +41,8 @@ export interface Tail {
   readonly isBatchCut: boolean;
   /** Where the journal ended when it was closed; 0 where it was not. */
   readonly closedLsn: number;
+  /** Bytes; from there to `offset` what was read may be in the page cache alone. */
+  readonly unsureOffset: number;
 }
 
 export interface Survey {
@@ -232,9 +234,10 @@ class Surveyor {
   *#tail(segment: SegmentFacts): Steps<Tail> {
     const file = yield* readingSteps(this.#home, segment.head.firstLsn);
     try {
-      if (this.#options.syncs) yield* this.#settle(file);
+      const isSettled = !this.#options.syncs || (yield* this.#settle(file));
       const known = yield* this.#closedTail(file, segment);
-      return known ?? (yield* this.#foundTail(file, segment));
+      const tail = known ?? (yield* this.#foundTail(file, segment));
+      return isSettled ? { ...tail, unsureOffset: tail.offset } : tail;
     } finally {
       yield* closeSteps(file);
     }
@@ -243,10 +246,12 @@ class Surveyor {
   /*
    * What a crashed process wrote becomes durable, or is seen to be lost: after a failed sync the
    * page cache still shows bytes that the device has not (fsyncgate): it is asked to forget them.
+   * Answers whether it could be asked.
    */
-  *#settle(file: OpenFile): Steps<void> {
+  *#settle(file: OpenFile): Steps<boolean> {
     yield* syncSteps(file, Code.Sync);
-    yield* stepsOf(file, () => file.advise('dontneed'));
+    const { taken } = yield* stepsOf(file, () => file.advise('dontneed'));
+    return taken;
   }
 
   /* A journal that was closed says where it ends: more than may be read is not read for that. */
@@ -260,7 +265,8 @@ class Surveyor {
     if (length > 0 && end.some((byte) => byte !== 0)) return undefined;
     if (segment.size < offset) return undefined;
     const place = { segment, offset, lsn: closedLsn, usedEnd: offset };
-    return { ...place, kind: 'clean', lastLsn, needsCut: false, isBatchCut: false, closedLsn };
+    const how = { needsCut: false, isBatchCut: false, unsureOffset: offset };
+    return { ...place, kind: 'clean', lastLsn, closedLsn, ...how };
   }
 
   *#foundTail(file: OpenFile, segment: SegmentFacts): Steps<Tail> {
@@ -297,7 +303,7 @@ function follows(segment: SegmentFacts, before: SegmentFacts): boolean {
 
 function tailOf(
   segment: SegmentFacts,
-  { end, stop, found }: ScanReport,
+  { end, stop, found, durableLsn }: ScanReport,
   beyond: Beyond,
   lastLsn: number,
 ): Tail {
@@ -307,7 +313,9 @@ function tailOf(
   const needsCut = kind !== 'clean';
   const usedEnd = Math.max(beyond.end, Math.min(beyond.usedEnd, stop + TORN_BYTES_MAX), stop);
   const { closedLsn } = segment.mark;
-  const place = { segment, offset: end, lsn: lsnAt(segment, end), usedEnd };
+  const lsn = lsnAt(segment, end);
+  const durable = lsn === closedLsn ? lsn : Math.max(durableLsn, segment.head.firstLsn);
+  const place = { segment, offset: end, lsn, usedEnd, unsureOffset: offsetOf(segment, durable) };
   return { ...place, kind, lastLsn, needsCut, isBatchCut, closedLsn };
 }
 

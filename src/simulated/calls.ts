@@ -1,5 +1,6 @@
 /** The calls by descriptor: transfers, syncs, space, traits, locks. Each answers >= 0 or -errno. */
 import {
+  Advice,
   APPENDS,
   Code,
   errnoOf,
@@ -353,6 +354,16 @@ function onDescription(answer: (description: Description, operation: Operation) 
   };
 }
 
+/** posix_fadvise(2): what is clean is forgotten when nobody needs it. */
+function advise(world: World, { fd, operation }: Call): number {
+  const node = world.nodeFor(fd, 'any');
+  if (typeof node === 'number') return node;
+  if (operation.flags === Advice.dontneed && node.isDivergent) {
+    world.tree.own(node.number).dropCache();
+  }
+  return 0;
+}
+
 /* That of ext4, statfs(2). */
 const VOLUME_TYPE = 0xef53;
 
@@ -382,7 +393,7 @@ const HANDLERS: Readonly<Partial<Record<Code, Handler>>> = {
   [Code.VolumeType]: onDescription(() => VOLUME_TYPE),
   [Code.ReadEntries]: readEntries,
   [Code.Allocate]: allocate,
-  [Code.Advise]: onDescription(() => 0),
+  [Code.Advise]: advise,
   [Code.SetLifetime]: onDescription(() => 0),
   [Code.StartWriteback]: onDescription(() => 0),
   [Code.Duplicate]: duplicate,
