@@ -11,6 +11,7 @@ import {
   type SimulatedDisk,
   simulatedDisk,
 } from 'holdfast/testing';
+import { FlawedEngine, neverAdvised } from './flaws.js';
 
 const directory = '/journal';
 const GENERATIONS = 3;
@@ -132,6 +133,8 @@ class Life {
   readonly #options: JournalOptions;
   readonly #diskOptions: DiskOptions;
   readonly #flaw: Flaw;
+  /** Its page cache can be told to forget. */
+  readonly #forgets: boolean;
   /** The disk that was used last. */
   disk: SimulatedDisk;
 
@@ -141,6 +144,7 @@ class Life {
     this.#flaw = flaw;
     this.#options = optionsOf(dice, mode);
     this.#diskOptions = diskOptionsOf(dice);
+    this.#forgets = dice.below(8) > 0;
     this.disk = simulatedDisk(seed, this.#diskOptions);
   }
 
@@ -177,7 +181,8 @@ class Life {
   }
 
   #open(disk: SimulatedDisk): Promise<Journal> {
-    const engine = this.#flaw.engineOf?.(disk) ?? disk.engine;
+    const own = this.#flaw.engineOf?.(disk) ?? disk.engine;
+    const engine = this.#forgets ? own : new FlawedEngine(own, neverAdvised);
     return Journal.open(directory, { ...this.#options, engine });
   }
 

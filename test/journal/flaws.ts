@@ -1,6 +1,7 @@
 /** Engines that do what a wrong journal would have them do, to see whether that is seen. */
 import type { Engine, EngineStats } from 'holdfast';
-import { Code, OpenFlag, Operation } from '#holdfast/platform.js';
+import { clockOf } from '#holdfast/engine.js';
+import { Code, errnoOf, OpenFlag, Operation, randomName } from '#holdfast/platform.js';
 
 type Waiter = Parameters<Engine['submit']>[1];
 
@@ -14,7 +15,7 @@ export interface Habits {
   readonly randomName?: () => string;
 }
 
-/** A simulated engine with bad habits. */
+/** An engine with bad habits. */
 export class FlawedEngine implements Engine {
   readonly name: Engine['name'];
   readonly reason = 'it is flawed';
@@ -38,7 +39,7 @@ export class FlawedEngine implements Engine {
   }
 
   now(): number {
-    return this.inner.now?.() as number;
+    return clockOf(this.inner);
   }
 
   pause(milliseconds: number): void {
@@ -50,7 +51,7 @@ export class FlawedEngine implements Engine {
   }
 
   randomName(): string {
-    return this.#habits.randomName?.() ?? (this.inner.randomName?.() as string);
+    return this.#habits.randomName?.() ?? this.inner.randomName?.() ?? randomName();
   }
 
   perform(run: Operation): void {
@@ -120,6 +121,16 @@ export const flaws: Readonly<Record<string, Habits>> = {
     },
   },
 };
+
+/** No flaw: as by node:fs, the page cache is never told to forget. */
+export const neverAdvised: Habits = {
+  answers: (operation) => {
+    if (operation.code === Code.Advise) operation.result = errnoOf('ENOSYS');
+  },
+};
+
+/** Every file that becomes a segment is given the same epoch. */
+export const ignoresEpochs: Habits = { randomName: () => 'ab'.repeat(16) };
 
 /** A failed sync asked for again, and believed the second time. */
 export const retriesSyncs: Habits = {

@@ -3,14 +3,22 @@
  * engine; and what has to be there afterwards.
  */
 import { deepEqual, equal, ok } from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Engine, Journal, type JournalOptions, openJsonl } from 'holdfast';
 import { engineNamed } from '#holdfast/engine.js';
+import { FlawedEngine, flaws, type Habits, ignoresEpochs } from '../journal/flaws.js';
 import type { Site, State } from './rig.js';
+
+/** The name of what is wrong: one of test/journal/flaws.ts, or that epochs are not new. */
+export type Flaw = string;
+
+export const oneEpoch: Flaw = 'one epoch for all that a file is used for';
 
 export interface JournalInput {
   readonly rounds: number;
+  /** What is wrong with it; nothing by default. */
+  readonly flaw?: Flaw;
 }
 
 const engineWords = ['ring', 'pool', 'portable'] as const;
@@ -102,16 +110,76 @@ export async function work(site: Site): Promise<void> {
   site.mark('end');
 }
 
-/** As `work`, acknowledging what was not synced. */
-export async function workUnsynced(site: Site): Promise<void> {
-  const { rounds } = site.input as JournalInput;
+/** As `work`, by an engine with bad habits. */
+export async function workFlawed(site: Site): Promise<void> {
+  const { rounds, flaw } = site.input as JournalInput;
   site.mark('start');
-  const unsynced = lanes().map(({ name, options }) => ({
-    name,
-    options: { ...options, sync: false as const },
-  }));
-  await Promise.all(unsynced.map((one) => lane(one, site, rounds)));
+  const all = lanes().filter(({ name }) => name.includes('pool'));
+  const flawed = all.map(({ name, options }) => ({ name, options: withFlaw(options, flaw) }));
+  await Promise.all(flawed.map((one) => lane(one, site, rounds)));
   site.mark('end');
+}
+
+function withFlaw(options: JournalOptions, flaw: Flaw | undefined): JournalOptions {
+  return { ...options, engine: new FlawedEngine(engineNamed('pool'), habitsOf(flaw)) };
+}
+
+function habitsOf(flaw: Flaw | undefined): Habits {
+  if (flaw === undefined) return {};
+  return flaw === oneEpoch ? ignoresEpochs : (flaws[flaw] as Habits);
+}
+
+const pageBytes = 4096;
+
+/* A frame of a page: whether it was written, and what stands behind it, are two chances. */
+function pageOf(index: number): Buffer {
+  return Buffer.alloc(pageBytes - 16, `${index},`);
+}
+
+/* No number of a record that is appended. */
+const stale = 1000;
+
+async function appendPages(journal: Journal, name: string, site: Site): Promise<void> {
+  const first = journal.nextLsn === journal.firstLsn ? 0 : 1;
+  for (let index = first; index < 6; index++) {
+    await journal.append(pageOf(index));
+    site.mark(`journal ${name} done ${index + 1}`);
+  }
+}
+
+/** A group was torn: its first frame is not there. What a recovery left behind it lies in wait. */
+export async function workBehindTear(site: Site): Promise<void> {
+  const name = 'journal-torn';
+  const path = join(site.path, name);
+  /* Without locks: it is left as a process that is killed leaves it. */
+  const options = { engine: engineNamed('portable'), segmentBytes: 65536 };
+  const killed = await Journal.open(path, options);
+  await killed.append(pageOf(0));
+  await Promise.all([1, 2, 3, 4, 5, 6].map((index) => killed.append(pageOf(stale + index))));
+  const fd = openSync(join(path, '0000000000000008.segment'), 'r+');
+  writeSync(fd, Buffer.alloc(pageBytes), 0, pageBytes, 8192 + pageBytes);
+  fsyncSync(fd);
+  closeSync(fd);
+  site.mark(`journal ${name} done 1`);
+  const journal = await Journal.open(path, withFlaw(options, (site.input as JournalInput).flaw));
+  await appendPages(journal, name, site);
+}
+
+/** A file that is full of another journal becomes a segment of this one. */
+export async function workRecycled(site: Site): Promise<void> {
+  const name = 'journal-recycled';
+  const path = join(site.path, name);
+  const segmentBytes = 65536;
+  const options = withFlaw({ segmentBytes }, (site.input as JournalInput).flaw);
+  const old = await Journal.open(join(site.path, 'old'), options);
+  for (let index = 0; index < 8; index++) await old.append(pageOf(stale + index));
+  await old.close();
+  mkdirSync(path);
+  const spare = join(path, `spare-${'0'.repeat(32)}.segment`);
+  renameSync(join(site.path, 'old', '0000000000000008.segment'), spare);
+  const journal = await Journal.open(path, options);
+  site.mark(`journal ${name} done 0`);
+  await appendPages(journal, name, site);
 }
 
 interface Told {
@@ -145,7 +213,8 @@ async function checkRecords(journal: Journal, { done, trimmed }: Told): Promise<
   const found: number[] = [];
   for await (const { data } of journal.read()) {
     const index = Number.parseInt(Buffer.from(data.subarray(0, 12)).toString(), 10);
-    ok(recordOf(index).equals(data), `record ${index} has other bytes`);
+    const isIt = recordOf(index).equals(data) || pageOf(index).equals(data);
+    ok(isIt, `record ${index} has other bytes`);
     found.push(index);
   }
   const first = found[0] ?? done;
