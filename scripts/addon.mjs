@@ -29,7 +29,20 @@ const systemFiles = {
     'border_maps',
   ],
   darwin: ['darwin', 'without', 'layouts', 'bulk', 'words'],
-  win32: ['windows', 'without', 'layouts'],
+  win32: [
+    'windows/host',
+    'windows/status',
+    'windows/names',
+    'windows/opening',
+    'windows/transfers',
+    'windows/files',
+    'windows/entries',
+    'windows/locks',
+    'windows/pthread',
+    'windows/absent',
+    'without',
+    'layouts',
+  ],
 };
 
 const zigFolder = 'scripts/zig';
@@ -134,7 +147,7 @@ export function sourcesFor(target) {
   const inNative = (name) => `native/${name}.c`;
   const own = (systemFiles[target.split('-')[0]] ?? ['none']).map(inNative);
   const others = Object.values(systemFiles).flat().map(inNative);
-  const all = filesUnder('native').filter((path) => /^native\/[^/]+\.c$/.test(path));
+  const all = filesUnder('native').filter((path) => /^native\/(windows\/)?[^/]+\.c$/.test(path));
   if (!own.every((path) => all.includes(path))) return undefined;
   return all.filter((path) => own.includes(path) || !others.includes(path));
 }
@@ -184,7 +197,11 @@ function compilerFlags(target, sanitize) {
 
 function languageFlags(target) {
   if (target.startsWith('darwin-')) return ['-std=gnu11', '-O2'];
-  if (target.startsWith('win32-')) return ['-std=gnu11', '-O2', '-pthread'];
+  if (target.startsWith('win32-')) {
+    // Headers that Windows has not, or not as we want them, before its own.
+    const headers = ['-Inative/windows', '-D_WIN32_WINNT=0x0A00'];
+    return ['-std=gnu11', '-Os', ...headers, '-DNAPI_EXTERN=__declspec(dllimport)'];
+  }
   return ['-std=c11', '-O2', '-fPIC', '-pthread'];
 }
 
@@ -203,7 +220,16 @@ function hardeningFlags(target) {
 function linkerFlags(target, sanitize) {
   // By the compiler of a Mac itself.
   if (target.startsWith('darwin-')) return ['-bundle', '-undefined', 'dynamic_lookup'];
-  if (target.startsWith('win32-')) return ['-shared', '-static', '-s'];
+  // Nothing of the C library is started, and no time stands in it: native/windows/host.c.
+  if (target.startsWith('win32-')) {
+    const anywhere = ['--dynamicbase', '--high-entropy-va', '--nxcompat'];
+    // Without an address of its own one is made of the name of the file.
+    const marks = [...anywhere, '--no-insert-timestamp', '--image-base=0x180000000'];
+    const libraries = ['kernel32', 'ntdll', 'msvcrt', 'gcc'].map((name) => `-l${name}`);
+    // Its name stands in it, which is another while it is written: here is what it is called.
+    const named = 'native/windows/holdfast.def';
+    return ['-shared', '-s', '-nostdlib', `-Wl,-e,DllMain,${marks}`, named, ...libraries];
+  }
   // nodelete: the last worker that ends takes the addon away, and a signal handler with it.
   const hardened = ['-shared', '-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete'];
   if (!isForAnyLibc(target, sanitize)) return hardened;

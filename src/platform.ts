@@ -92,7 +92,7 @@ export {
   processState,
   type ShownLock,
 } from './platform/owners.js';
-export { type PathLike, Place, placeOf, textOf } from './platform/paths.js';
+export { absolutePath, type PathLike, Place, placeOf, textOf } from './platform/paths.js';
 export { portablePlatform } from './platform/portable.js';
 export {
   cloneQuestion,

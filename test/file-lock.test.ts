@@ -160,6 +160,20 @@ onEveryLock('change() lets others share', async (_, { open }) => {
   await rejects(lock.change({ exclusive: true }), { code: 'ERR_LOCK_RELEASED', kind: 'closed' });
 });
 
+test('change() is refused where a lock would be given up first, and it stays shared', async () => {
+  const disk = simulatedDisk(7, { without: { 'lock-upgrade': 'as on Windows' } });
+  disk.put('/file', 'content');
+  const { engine } = disk;
+  const file = await openFile('/file', { access: 'read-write', engine });
+  const lock = await file.lock();
+  await lock.change({ exclusive: false });
+  const refused = { code: 'ENOTSUP', kind: 'unsupported', message: /as on Windows/ };
+  await rejects(lock.change({ exclusive: true }), refused);
+  throws(() => lock.changeSync({ exclusive: true }), refused);
+  deepEqual([lock.exclusive, lock.isHeld], [false, true]);
+  await file.close();
+});
+
 onEveryLock('change() that is aborted stays shared, and in nobody’s way', async (_, { open }) => {
   const [one, two, three] = [await open(), await open(), await open()];
   const lock = await one.lock(shared);

@@ -229,6 +229,28 @@ test('a real full disk, and space again', { timeout: 60_000 }, async (t) => {
   await again.close();
 });
 
+/*
+ * FlushFileBuffers refuses what is open for reading alone (EPERM): on Windows a journal could not
+ * be opened to be read, by the portable engine. The segment is opened once more, to be synced.
+ */
+test('open() for reading syncs by a file that may write where nothing else can be', async () => {
+  const calls: (readonly (number | undefined)[])[] = [];
+  for (const without of [{}, { 'read-only-sync': 'as on Windows' }]) {
+    const disk = simulatedDisk(1, { without });
+    const journal = await openOn(disk);
+    await journal.append(bytesOf('one'));
+    await journal.close();
+    const before = disk.engine.stats().systemCalls;
+    const reading = await openOn(disk, { readOnly: true });
+    deepEqual(await texts(reading.read()), ['one']);
+    await reading.close();
+    const after = disk.engine.stats().systemCalls;
+    calls.push(['open', 'fsync', 'close'].map((name) => (after[name] ?? 0) - (before[name] ?? 0)));
+  }
+  const [opens = 0, syncs, closes = 0] = calls[0] ?? [];
+  deepEqual(calls[1], [opens + 1, syncs, closes + 1]);
+});
+
 test('open() refuses what cannot be meant, before anything happens', async () => {
   const { engine } = simulatedDisk(1);
   const cases: [JournalOptions | string, RegExp][] = [

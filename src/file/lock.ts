@@ -63,7 +63,7 @@ export class Lock {
    * Order: who waits to become exclusive goes before all who wait for a lock of these bytes.
    * Errors: `TypeError`, `RangeError`; `LockHeldError` when the time is up; `IoError`, with
    * `EDEADLK` when another lock of this process holds these bytes and waits for the same, of kind
-   * `unsupported` for `flock`; `AbortError`.
+   * `unsupported` for `flock`, and to make one exclusive on Windows; `AbortError`.
    */
   change(options: LockChangeOptions): Promise<void> {
     try {
@@ -90,6 +90,8 @@ export class Lock {
       const words = 'flock(2) gives a lock up before it takes the other';
       throw lockError(home, 'ENOTSUP', words);
     }
+    const upgrades = home.engine.capabilities['lock-upgrade'];
+    if (exclusive && upgrades !== true) throw lockError(home, 'ENOTSUP', upgrades);
     this.#isChanging = true;
     try {
       if (exclusive) yield* upgradeSteps(this.#parts, timeoutMs);

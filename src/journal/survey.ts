@@ -234,7 +234,8 @@ class Surveyor {
   *#tail(segment: SegmentFacts): Steps<Tail> {
     const file = yield* readingSteps(this.#home, segment.head.firstLsn);
     try {
-      const isSettled = !this.#options.syncs || (yield* this.#settle(file));
+      const first = segment.head.firstLsn;
+      const isSettled = !this.#options.syncs || (yield* this.#settle(file, first));
       const known = yield* this.#closedTail(file, segment);
       const tail = known ?? (yield* this.#foundTail(file, segment));
       return isSettled ? { ...tail, unsureOffset: tail.offset } : tail;
@@ -248,10 +249,20 @@ class Surveyor {
    * page cache still shows bytes that the device has not (fsyncgate): it is asked to forget them.
    * Answers whether it could be asked.
    */
-  *#settle(file: OpenFile): Steps<boolean> {
-    yield* syncSteps(file, Code.Sync);
+  *#settle(file: OpenFile, firstLsn: number): Steps<boolean> {
+    if (file.engine.capabilities['read-only-sync'] === true) yield* syncSteps(file, Code.Sync);
+    else yield* this.#settleByWriter(firstLsn);
     const { taken } = yield* stepsOf(file, () => file.advise('dontneed'));
     return taken;
+  }
+
+  *#settleByWriter(firstLsn: number): Steps<void> {
+    const writer = yield* this.#home.open(segmentName(firstLsn), { access: 'write' });
+    try {
+      yield* syncSteps(writer, Code.Sync);
+    } finally {
+      yield* closeSteps(writer);
+    }
   }
 
   /* A journal that was closed says where it ends: more than may be read is not read for that. */

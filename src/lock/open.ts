@@ -3,6 +3,7 @@ import { Counters, drive, driveSync, type Engine, type Steps } from '../engine.j
 import { IoError } from '../errors.js';
 import { closing, type Identity, identityOf, Latch, type Lock, type LockHome } from '../file.js';
 import {
+  absolutePath,
   Code,
   environment,
   errnoOf,
@@ -75,10 +76,9 @@ interface Opened {
 
 /** The same place, wherever the process goes to: its lock is looked at again later. */
 export function absolute(engine: Engine, place: Place): Place {
-  if (place.path.startsWith('/')) return place;
   const home = engine.name === 'simulated' ? '' : environment.workingDirectory();
   const text = place.encoding === 'utf8' ? home : Buffer.from(home).toString('latin1');
-  return new Place(`${text}/${place.path}`, place.encoding);
+  return new Place(absolutePath(place.path, text), place.encoding);
 }
 
 interface Look {

@@ -15,9 +15,11 @@ export type Capability =
   | 'append-in-place'
   | 'status-flags'
   | 'locks'
+  | 'lock-upgrade'
   | 'kernel-copy'
   | 'maps'
   | 'directory-sync'
+  | 'read-only-sync'
   | 'owner';
 
 /** `true`, or the reason why not. */
@@ -26,11 +28,11 @@ export type Capabilities = Readonly<Record<Capability, true | string>>;
 type Lacks = Readonly<Partial<Record<Capability, string>>>;
 
 /* What the kernel of a system does not have, so that its addon does not either. */
-const LINUX_ONLY: Lacks = {
+const LINUX_ONLY = {
   'paths-beneath': 'openat2(2) is of Linux',
   'unnamed-files': 'O_TMPFILE is of Linux',
   'append-in-place': 'pwritev2(2) is of Linux',
-};
+} as const;
 const LACKS: Readonly<Record<string, Lacks>> = {
   darwin: {
     ...LINUX_ONLY,
@@ -38,8 +40,12 @@ const LACKS: Readonly<Record<string, Lacks>> = {
     maps: 'a fault in a map is not mended on macOS, so none is made',
   },
   win32: {
-    ...LINUX_ONLY,
-    'held-directories': 'Windows sees names from the working directory alone',
+    'paths-beneath': LINUX_ONLY['paths-beneath'],
+    'unnamed-files': LINUX_ONLY['unnamed-files'],
+    'held-directories':
+      'on Windows names lead out of a directory in ways nobody looks for: `\\`, `C:`, streams',
+    'lock-upgrade': 'LockFileEx gives a shared lock up before it takes the exclusive one',
+    'status-flags': 'Windows takes them at the open alone',
     attributes: 'Windows has no extended attributes of this kind',
     'exchange-names': 'Windows has no call that exchanges names',
     'kernel-copy': 'Windows clones on ReFS alone',
@@ -66,9 +72,11 @@ export function capabilitiesOf(addon: AddonState): Capabilities {
     'append-in-place': native('append-in-place'),
     'status-flags': native('status-flags'),
     locks: native('locks'),
+    'lock-upgrade': native('lock-upgrade'),
     'kernel-copy': native('kernel-copy'),
     maps: isThere ? (lacks.maps ?? mapsRefusal() ?? true) : native('maps'),
-    'directory-sync': unix ? true : 'node:fs cannot open directories on Windows',
+    'directory-sync': unix || isThere ? true : 'node:fs cannot open directories on Windows',
+    'read-only-sync': unix || isThere ? true : 'Windows syncs what is open for writing',
     owner: unix ? true : 'Windows has no owner numbers',
   };
 }

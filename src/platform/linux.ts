@@ -122,6 +122,20 @@ const durableWrites = (flag: number | undefined): number => (onMacos ? 0 : (flag
  */
 const DIRECT_ON_MACOS = 0x10000000;
 
+/*
+ * What libuv has on Windows for direct I/O (uv/win.h), which node:constants do not tell, and two
+ * that are ours alone, which libuv passes over. native/windows/opening.c has the same. Windows has
+ * no durable writes either: drivers of SATA pass over what FILE_FLAG_WRITE_THROUGH asks for, unlike
+ * what FlushFileBuffers does (devblogs.microsoft.com/oldnewthing/20170510-00/?p=95505).
+ */
+const onWindows = process.platform === 'win32';
+const ON_WINDOWS = { direct: 0x02000000, directory: 0x00100000, noFollow: 0x00200000 };
+
+function directFlag(): number {
+  if (onWindows) return ON_WINDOWS.direct;
+  return onMacos ? DIRECT_ON_MACOS : (constants.O_DIRECT ?? 0);
+}
+
 /** Flags of open(2); 0 where the system has none. */
 export const OpenFlag: Readonly<
   Record<
@@ -149,12 +163,12 @@ export const OpenFlag: Readonly<
   Exclusive: constants.O_EXCL,
   Truncate: constants.O_TRUNC,
   Append: constants.O_APPEND,
-  Directory: constants.O_DIRECTORY ?? 0,
-  NoFollow: constants.O_NOFOLLOW ?? 0,
+  Directory: onWindows ? ON_WINDOWS.directory : (constants.O_DIRECTORY ?? 0),
+  NoFollow: onWindows ? ON_WINDOWS.noFollow : (constants.O_NOFOLLOW ?? 0),
   NonBlocking: constants.O_NONBLOCK ?? 0,
   DataSync: durableWrites(constants.O_DSYNC),
   FullSync: durableWrites(constants.O_SYNC),
-  Direct: onMacos ? DIRECT_ON_MACOS : (constants.O_DIRECT ?? 0),
+  Direct: directFlag(),
   /* node:constants do not have it: the same number on every CPU of Linux that Node runs on. */
   Path: process.platform === 'linux' ? 0x200000 : 0,
 };

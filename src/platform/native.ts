@@ -72,11 +72,15 @@ export function hasRing(addon: Addon): addon is RingAddon {
 
 /*
  * Systems on which nobody has run the addon yet: it compiles, links and is checked
- * (test/addon-darwin.test.ts), which is not enough to be given anybody's data unasked.
+ * (test/addon-darwin.test.ts), and runs under Wine, which is not enough to be given anybody's data
+ * unasked.
  */
 const UNTRIED: Readonly<Record<string, string>> = {
   darwin:
     'the addon for macOS was compiled and linked, but we have not run it yet; ' +
+    'it is used when asked for by name',
+  win32:
+    'the addon for Windows was run under Wine, but we have not run it on Windows yet; ' +
     'it is used when asked for by name',
 };
 

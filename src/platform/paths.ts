@@ -131,6 +131,12 @@ function recoded(text: string, from: TextEncoding, to: TextEncoding): string {
   return from === to ? text : Buffer.from(text, from).toString(to);
 }
 
+/** A path that means the same wherever the process goes: seen from `home`, unless it is whole. */
+export function absolutePath(path: string, home: string): string {
+  if (path.startsWith('/')) return path;
+  return process.platform === 'win32' ? win32.resolve(home, path) : `${home}/${path}`;
+}
+
 /** Bytes as text: UTF-8 where they are, else latin1, one character a byte. */
 export function textOf(bytes: Uint8Array): { text: string; encoding: TextEncoding } {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

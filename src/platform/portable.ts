@@ -241,6 +241,7 @@ function errnoIn(error: unknown, operation: Operation): number {
 
 /* node:fs has no call for a descriptor's position and flags; Linux shows them (proc(5)). */
 function shown(fd: number, field: 'pos' | 'flags', base: 8 | 10): number {
+  if (process.platform !== 'linux') return errnoOf('ENOSYS');
   try {
     const info = fs.readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1');
     const digits = new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(info)?.[1];

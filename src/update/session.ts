@@ -12,7 +12,15 @@ import {
   settingsOf,
 } from '../file.js';
 import { type FileLock, lockFileSteps } from '../lock.js';
-import { Code, environment, errnoOf, Operation, Place, refusal } from '../platform.js';
+import {
+  absolutePath,
+  Code,
+  environment,
+  errnoOf,
+  Operation,
+  Place,
+  refusal,
+} from '../platform.js';
 import { Replacement, type ReplaceReport } from '../replace.js';
 import type { Exclusion, UpdateSettings } from './options.js';
 
@@ -45,7 +53,7 @@ function lockPlaceOf(target: Place): Place {
 }
 
 function wordOf({ path }: Place): string {
-  return path.startsWith('/') ? path : `${environment.workingDirectory()}/${path}`;
+  return absolutePath(path, environment.workingDirectory());
 }
 
 /* Two names of one file that differ by a link have to come to one lock. */

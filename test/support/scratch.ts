@@ -17,10 +17,28 @@ export interface Test {
 /** The project; a child that imports 'holdfast' by its own name has to run here. */
 export const projectRoot = fileURLToPath(new URL('../../..', import.meta.url));
 
+/* On Windows a folder stays while a file in it is open, and some are closed after this. */
+const removedAtLast: string[] = [];
+
+function remove(directory: string): void {
+  if (process.platform !== 'win32') rmSync(directory, { recursive: true, force: true });
+  else if (removedAtLast.push(directory) === 1) process.on('exit', removeAll);
+}
+
+function removeAll(): void {
+  for (const directory of removedAtLast) {
+    try {
+      rmSync(directory, { recursive: true, force: true });
+    } catch {
+      // A file is open still: it is the system's to remove.
+    }
+  }
+}
+
 /** A fresh folder, removed when the test ends. `under` puts it into a mounted file system. */
 export function scratch(t: Pick<Test, 'after'>, under: string = tmpdir()): string {
   const directory = mkdtempSync(join(under, 'holdfast-test-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(() => remove(directory));
   return directory;
 }
 
