@@ -7,7 +7,9 @@
 #include <string.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <nmmintrin.h>
+#include <stdatomic.h>
 
 #ifdef __clang__
 #define STEP_TARGET __attribute__((target("sse4.2,crc32")))
@@ -17,14 +19,20 @@
 #define step8(crc, word) ((uint32_t)_mm_crc32_u64((crc), (word)))
 #define step1(crc, byte) _mm_crc32_u8((crc), (byte))
 
-#ifdef __APPLE__
-/* macOS 11 runs on no processor before Haswell, which has it. */
-static int have_instruction(void) { return 1; }
-#else
+/*
+ * Asked here, since __builtin_cpu_supports() brings 4 KB along; once, since a virtual machine stops
+ * at the instruction.
+ */
 static int have_instruction(void) {
-  return __builtin_cpu_supports("sse4.2");
+  static _Atomic int known; /* 1: no, 2: yes */
+  int answer = atomic_load_explicit(&known, memory_order_relaxed);
+  if (answer == 0) {
+    unsigned a, b, c = 0, d;
+    answer = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_2) != 0 ? 2 : 1;
+    atomic_store_explicit(&known, answer, memory_order_relaxed);
+  }
+  return answer == 2;
 }
-#endif
 
 #elif defined(__aarch64__) && (defined(__linux__) || defined(__APPLE__))
 #define STEP_TARGET __attribute__((target("+crc")))

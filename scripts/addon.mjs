@@ -191,7 +191,7 @@ function compilerFlags(target, sanitize) {
   // -ffile-prefix-map: no path of the building machine in the binary.
   const seed = target.startsWith('darwin-') ? [] : ['-frandom-seed=holdfast'];
   const same = [`-ffile-prefix-map=${root}=`, ...seed];
-  const tables = isAny ? withoutUnwinding : [];
+  const tables = isAny || target.startsWith('win32-') ? withoutUnwinding : [];
   return [...language, ...warnings, ...hardeningFlags(target), ...defines, ...same, ...tables];
 }
 

@@ -99,7 +99,6 @@ __attribute__((optimize("no-stack-protector"))) BOOL WINAPI DllMain(HINSTANCE mo
   (void)reserved;
   if (reason != DLL_PROCESS_ATTACH) return TRUE;
   choose_guard();
-  __builtin_cpu_init(); /* a constructor, of which none is run: crc32c.c */
   DisableThreadLibraryCalls(module);
   return find_all();
 }
