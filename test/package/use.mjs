@@ -2,7 +2,8 @@
 // that has it installed, with a scratch folder as the argument; prints one line of JSON.
 
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, normalize } from 'node:path';
 import * as holdfast from 'holdfast';
@@ -60,6 +61,36 @@ async function updates(canLock) {
   } else {
     await rejects(add(), { kind: 'unsupported' });
   }
+}
+
+async function until(isSo) {
+  for (let tries = 0; !isSo(); tries++) {
+    ok(tries < 1000, 'it is so within 20 s');
+    await new Promise((done) => setTimeout(done, 20));
+  }
+}
+
+/* In another process, until it is told to end: with the lock. */
+async function hold() {
+  const file = await holdfast.openFile(at('turn'), { access: 'read-write', create: true });
+  ok((await file.lock()).isHeld);
+  writeFileSync(at('held'), '');
+  await until(() => existsSync(at('enough')));
+}
+
+async function turns() {
+  /* Not under an emulator, which the system does not know of. */
+  const isNode = process.versions.bun === undefined && !('Deno' in globalThis);
+  if (!isNode || spawnSync(process.execPath, ['--version'], { stdio: 'ignore' }).status !== 0)
+    return;
+  spawn(process.execPath, [process.argv[1], directory, 'hold'], { stdio: 'ignore' });
+  await until(() => existsSync(at('held')));
+  const file = await holdfast.openFile(at('turn'), { access: 'read-write' });
+  equal(await file.tryLock(), undefined);
+  equal(await file.tryLock({ exclusive: false }), undefined);
+  writeFileSync(at('enough'), '');
+  ok((await file.lock({ timeoutMs: 20_000 })).isHeld);
+  await file.close();
 }
 
 async function journals() {
@@ -133,11 +164,16 @@ async function both() {
   equal(typeof require('holdfast').openFile, 'function');
 }
 
+if (process.argv[3] === 'hold') {
+  await hold();
+  process.exit();
+}
 await files();
 await replaces();
 await names();
 const { name, reason } = holdfast.defaultEngine();
 await updates(name !== 'portable');
+if (name !== 'portable') await turns();
 await journals();
 await images();
 await streams();
