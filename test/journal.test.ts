@@ -2,7 +2,9 @@
 import { deepEqual, equal, ok, rejects, throws } from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Journal, LockHeldError, verifyJournal } from 'holdfast';
+import { type Engine, Journal, LockHeldError, verifyJournal } from 'holdfast';
+import { simulatedDisk } from 'holdfast/testing';
+import { FlawedEngine } from './journal/flaws.js';
 import {
   all,
   bytesOf,
@@ -444,3 +446,44 @@ everywhere(
     await rejects(reader.get(lsns[0] as number), RangeError);
   },
 );
+
+/*
+ * Each segment was opened, looked at, read and closed in four crossings, and a segment of 64 MiB
+ * was read on top of the last: 10 GB took 164 ms to open, and 70 ms since.
+ */
+test('opening reads all heads in few runs, and no more than verifyBytes of records', async () => {
+  const disk = simulatedDisk(3);
+  const options = { segmentBytes: 16384, preallocate: false } as const;
+  const journal = await Journal.open('/journal', { ...options, engine: disk.engine });
+  for (let index = 0; index < 600; index++) await journal.append(new Uint8Array(800));
+  await journal.close();
+  const segmentCount = disk.list('/journal')?.filter((name) => /^\d/.test(name)).length ?? 0;
+  ok(segmentCount >= 60, `${segmentCount} segments`);
+  let runCount = 0;
+  class Counting extends FlawedEngine {
+    override submit(...args: Parameters<Engine['submit']>): void {
+      runCount++;
+      super.submit(...args);
+    }
+  }
+  const engine = new Counting(disk.engine, {});
+  for (const verifyBytes of [0, 8192, 40_000]) {
+    runCount = 0;
+    const again = await Journal.open('/journal', { ...options, engine, verifyBytes });
+    const runs = runCount;
+    const { verifiedBytes, wasClosed } = again.recovery;
+    ok(verifiedBytes <= Math.max(verifyBytes, 8192), `${verifiedBytes} bytes`);
+    ok(wasClosed);
+    await again.close();
+    ok(runs < 50, `${runs} runs for ${segmentCount} segments`);
+  }
+});
+
+test('a segment too short for a head is told, and its file closed', async () => {
+  const disk = simulatedDisk(3);
+  const { engine } = disk;
+  await (await Journal.open('/journal', { engine, segmentBytes: 16384 })).close();
+  disk.put('/journal/0000000000000808.segment', new Uint8Array(100));
+  await rejects(Journal.open('/journal', { engine }), { kind: 'corrupt', message: /short/ });
+  deepEqual(disk.openDescriptors, []);
+});

@@ -40,7 +40,10 @@ export interface JournalOptions {
   readonly bufferBytes?: number | undefined;
   /** Files of trimmed segments kept to be used again. Default 2. */
   readonly spareCount?: number | undefined;
-  /** How much of the end of the journal is read when it is opened. Default 64 MiB. */
+  /**
+   * How much is read when the journal is opened: the last segment, and whole ones before it as long
+   * as all of it is no more than so many bytes. Default 64 MiB.
+   */
   readonly verifyBytes?: number | undefined;
   /** Permissions of files that are made, before the process' mask. Default 0o666. */
   readonly mode?: number | undefined;

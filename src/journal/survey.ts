@@ -8,7 +8,6 @@ import {
   FIRST_LSN,
   FRAME_ALIGNMENT,
   SEGMENT_HEAD_BYTES,
-  segmentName,
   type TailKind,
 } from '../frames.js';
 import { Code } from '../platform.js';
@@ -17,9 +16,9 @@ import type { Home, Listing } from './home.js';
 import { type Beyond, beyondSteps, lsnAt, offsetOf, type ScanReport, scanSteps } from './scan.js';
 import {
   type FaultySegment,
-  factsSteps,
   followsLoss,
   isSound,
+  manyFactsSteps,
   readingSteps,
   type SegmentFacts,
 } from './segment.js';
@@ -89,8 +88,7 @@ class Surveyor {
   }
 
   *steps(listing: Listing): Steps<Survey> {
-    const all: (SegmentFacts | FaultySegment)[] = [];
-    for (const firstLsn of listing.segments) all.push(yield* this.#facts(firstLsn));
+    const all = yield* manyFactsSteps(this.#home, listing.segments);
     for (const { size } of all) this.#totalBytes += size;
     const segments = all.filter(isSound);
     const faulty = all.filter((one): one is FaultySegment => !isSound(one));
@@ -112,15 +110,6 @@ class Surveyor {
       readBytes: this.#readBytes,
       trimLsn,
     };
-  }
-
-  *#facts(firstLsn: number): Steps<SegmentFacts | FaultySegment> {
-    const file = yield* readingSteps(this.#home, firstLsn);
-    try {
-      return yield* factsSteps(file, segmentName(firstLsn));
-    } finally {
-      yield* closeSteps(file);
-    }
   }
 
   #checkHeads(
@@ -169,10 +158,11 @@ class Surveyor {
   /* From the last to the first, for as far as is to be read. */
   *#checkSealed(segments: readonly SegmentFacts[]): Steps<void> {
     for (let index = segments.length - 2; index >= 0; index--) {
-      if (this.#readBytes >= this.#options.verifyBytes) return;
       if (this.#damage.length > 0 && !this.#options.findsAll) return;
       const segment = segments[index] as SegmentFacts;
       const next = segments[index + 1] as SegmentFacts;
+      const bytes = next.head.firstLsn - segment.head.firstLsn;
+      if (this.#readBytes + bytes > this.#options.verifyBytes) return;
       const isNext = next.head.epochBefore === segment.head.epoch;
       const end = isNext && !followsLoss(next) ? next.head.firstLsn : undefined;
       const file = yield* readingSteps(this.#home, segment.head.firstLsn);
@@ -234,8 +224,7 @@ class Surveyor {
   *#tail(segment: SegmentFacts): Steps<Tail> {
     const file = yield* readingSteps(this.#home, segment.head.firstLsn);
     try {
-      const first = segment.head.firstLsn;
-      const isSettled = !this.#options.syncs || (yield* this.#settle(file, first));
+      const isSettled = !this.#options.syncs || (yield* this.#settle(file, segment));
       const known = yield* this.#closedTail(file, segment);
       const tail = known ?? (yield* this.#foundTail(file, segment));
       return isSettled ? { ...tail, unsureOffset: tail.offset } : tail;
@@ -247,11 +236,12 @@ class Surveyor {
   /*
    * What a crashed process wrote becomes durable, or is seen to be lost: after a failed sync the
    * page cache still shows bytes that the device has not (fsyncgate): it is asked to forget them.
-   * Answers whether it could be asked.
+   * Answers whether it could be asked. Before it says that it was closed, everything was durable.
    */
-  *#settle(file: OpenFile, firstLsn: number): Steps<boolean> {
+  *#settle(file: OpenFile, { head, mark }: SegmentFacts): Steps<boolean> {
     if (file.engine.capabilities['read-only-sync'] === true) yield* syncSteps(file, Code.Sync);
-    else yield* this.#settleByWriter(firstLsn);
+    else yield* this.#settleByWriter(head.firstLsn);
+    if (mark.closedLsn > 0) return false;
     const { taken } = yield* stepsOf(file, () => file.advise('dontneed'));
     return taken;
   }
