@@ -8,6 +8,7 @@ import {
   FIRST_LSN,
   FRAME_ALIGNMENT,
   SEGMENT_HEAD_BYTES,
+  segmentName,
   type TailKind,
 } from '../frames.js';
 import { Code } from '../platform.js';
