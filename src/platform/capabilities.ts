@@ -20,6 +20,7 @@ export type Capability =
   | 'maps'
   | 'directory-sync'
   | 'read-only-sync'
+  | 'names-of-open-files'
   | 'owner';
 
 /** `true`, or the reason why not. */
@@ -77,6 +78,7 @@ export function capabilitiesOf(addon: AddonState): Capabilities {
     maps: isThere ? (lacks.maps ?? mapsRefusal() ?? true) : native('maps'),
     'directory-sync': unix || isThere ? true : 'node:fs cannot open directories on Windows',
     'read-only-sync': unix || isThere ? true : 'Windows syncs what is open for writing',
+    'names-of-open-files': unix || 'Windows keeps the name of what is open without sharing it',
     owner: unix ? true : 'Windows has no owner numbers',
   };
 }

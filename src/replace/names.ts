@@ -1,5 +1,5 @@
 /** How the new file gets the target's name, and what happens where there is no such call. */
-import type { Engine } from '../engine.js';
+import { type Engine, Pause } from '../engine.js';
 import { type IoError, IoError as Refusal } from '../errors.js';
 import {
   AT_EMPTY_PATH,
@@ -20,6 +20,11 @@ const NO_SUCH_FLAG = ['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].map(errnoOf);
 /* linkat(2), AT_EMPTY_PATH: ENOENT without CAP_DAC_READ_SEARCH before Linux 6.10. */
 const NO_EMPTY_PATH = ['ENOENT', 'EPERM', 'EACCES', 'EINVAL', 'ENOSYS'].map(errnoOf);
 
+/* What Windows says of a name whose file somebody has open without sharing that. */
+const IN_USE = ['EBUSY', 'EACCES', 'EPERM'].map(errnoOf);
+const PATIENCE_MS = 2000;
+const PAUSE_MS_MAX = 100;
+
 /* Engines on which an unnamed file has been named: it can be done here. */
 const naming = new WeakSet<Engine>();
 
@@ -31,6 +36,23 @@ export function hasNamed(engine: Engine): boolean {
 /** Where open descriptors are files: with it an unnamed file can be named by anybody. */
 export const DESCRIPTORS = '/proc/self/fd';
 
+/*
+ * Who looks for viruses, or makes an index, opens what is new for some milliseconds, and keeps its
+ * name from changing meanwhile: asked again. That is known of Windows, not seen: docs/native.md.
+ */
+function patient(draft: Draft, refused: Refused): Refused {
+  if (draft.engine.capabilities['names-of-open-files'] === true) return refused;
+  let waitedMs = 0;
+  let pauseMs = 1;
+  return (operation) => {
+    if (waitedMs >= PATIENCE_MS || !IN_USE.includes(operation.result)) return refused(operation);
+    const pause = new Pause(pauseMs);
+    waitedMs += pauseMs;
+    pauseMs = Math.min(2 * pauseMs, PAUSE_MS_MAX);
+    return pause;
+  };
+}
+
 function rename(draft: Draft, flags: number, refused: Refused): Task {
   const operation = new Operation(Code.Rename);
   operation.place = draft.temporary;
@@ -40,7 +62,7 @@ function rename(draft: Draft, flags: number, refused: Refused): Task {
     draft.isNamed = true;
     draft.exists = false;
   };
-  return { operation, done, refused };
+  return { operation, done, refused: patient(draft, refused) };
 }
 
 function linkTasks(draft: Draft): Task[] {

@@ -1,5 +1,5 @@
 /** Operations of a replace in order, as few crossings as their answers allow. */
-import type { Steps } from '../engine.js';
+import { Pause, type Steps } from '../engine.js';
 import { assert, IoError } from '../errors.js';
 import { type Transfer, transferSteps } from '../file.js';
 import { FD_OPENED_IN_RUN, linked, type Operation, opensDescriptor } from '../platform.js';
@@ -8,8 +8,11 @@ import { FD_OPENED_IN_RUN, linked, type Operation, opensDescriptor } from '../pl
  * not, so a run is cut here. */
 const RUN_MAX = 32;
 
-/** What a refusal means: an error, other tasks in place of the refused one, or nothing. */
-export type Refused = (operation: Operation) => IoError | readonly Task[] | undefined;
+/**
+ * What a refusal means: an error, other tasks in place of the refused one, the same once more after
+ * a pause, or nothing.
+ */
+export type Refused = (operation: Operation) => IoError | readonly Task[] | Pause | undefined;
 
 /** One operation, and what its refusal means. */
 export interface Task {
@@ -52,6 +55,10 @@ function* settle(task: Task, rest: readonly Task[]): Steps<Settled> {
   if (operation.result < 0) {
     const answer = task.refused(operation);
     if (answer instanceof IoError) throw answer;
+    if (answer instanceof Pause) {
+      yield answer;
+      return { goesOn: false, instead: [task] };
+    }
     return answer === undefined ? STOPPED : { goesOn: false, instead: answer };
   }
   if (opensDescriptor(operation.code)) adopt(rest, operation.result);
