@@ -7,7 +7,7 @@ import { Journal } from 'holdfast';
 import { Child } from './support/child.js';
 import { scratch } from './support/scratch.js';
 
-const kills = Number(process.env.HOLDFAST_KILLS ?? 12);
+const kills = Number(process.env.HOLDFAST_KILLS ?? 30);
 
 test('a writer that is killed loses nothing it acknowledged', { timeout: 3_600_000 }, async (t) => {
   const directory = join(scratch(t), 'journal');

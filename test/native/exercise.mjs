@@ -14,6 +14,7 @@ const room = (name) => import(pathToFileURL(join(home, 'build/doors', `${name}.j
 const library = await room('index');
 const { Code, LOCK_EXCLUSIVE_NOW, loadAddon, Operation } = await room('platform');
 const { engineNamed, ringState } = await room('engine');
+const frameRoom = await room('frames');
 const { CompletionQueue, configure, mapFile, openFile, openFileSync, OpenFile } = library;
 const { replaceFile, replaceFileSync } = library;
 
@@ -167,6 +168,68 @@ async function journals() {
   }
 }
 
+/* Numbers from a seed: xorshift32. */
+function chanceOf(seed) {
+  let state = seed | 1;
+  return (bound) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % bound;
+  };
+}
+
+/* Memory that ends where the frames end: what reads or writes behind them is seen. */
+function framesOf(below) {
+  const records = Array.from({ length: 1 + below(20) }, () => bytes(below(below(4) ? 90 : 5000)));
+  const lengths = records.map(({ length }) => 16 + length + (-length & 7));
+  const start = 8 * below(5);
+  const memory = bytes(start + lengths.reduce((sum, length) => sum + length, 0), 0xee);
+  const words = new DataView(memory.buffer);
+  let at = start;
+  for (const record of records) {
+    for (let index = 0; index < record.length; index++) record[index] = below(256);
+    const sequence = { views: [record], byteLength: record.length };
+    at = frameRoom.putFrame(memory, words, at, sequence, below(4) << 28);
+  }
+  equal(at, memory.length);
+  const firstLsn = 8 * below(2 ** 31) + below(2) * 2 ** 50;
+  const syncedEndLsn = Math.max(0, firstLsn - 8 * below(below(2) ? 9 : 2 ** 26));
+  return { memory, words, start, end: at, firstLsn, syncedEndLsn, seed: below(2 ** 32), records };
+}
+
+/* The frames that C seals are those of JavaScript, and JavaScript reads them. */
+async function frames() {
+  const below = chanceOf(workerEngine === undefined ? 7 : Date.now());
+  const { addon } = loadAddon();
+  const head = new frameRoom.FrameHead();
+  for (let time = 0; time < 400; time++) {
+    const made = framesOf(below);
+    const { memory, start, end, firstLsn, syncedEndLsn, seed, records } = made;
+    const copy = memory.slice();
+    const place = Float64Array.of(start, end, firstLsn, syncedEndLsn, seed);
+    equal(addon.sealFrames(memory, place), true);
+    frameRoom.sealHere({ ...made, memory: copy, words: new DataView(copy.buffer) });
+    equal(Buffer.compare(memory, copy), 0, `group ${time}`);
+    let at = start;
+    for (const record of records) {
+      equal(head.read(made.words, at, firstLsn + at - start, seed), undefined);
+      equal(head.length, record.length);
+      ok(frameRoom.isPayloadWhole(memory, at, head));
+      at += frameRoom.frameBytes(record.length);
+    }
+  }
+  /* Any lengths at all, true or not: it answers, and touches nothing behind the end. */
+  for (let time = 0; time < 400; time++) {
+    const memory = bytes(72 + below(400), 0);
+    for (let at = 0; at < memory.length; at++) memory[at] = below(3) ? 0 : below(256);
+    const start = below(memory.length);
+    const end = start + below(memory.length - start);
+    const answer = addon.sealFrames(memory, Float64Array.of(start, end, 8, 8, time));
+    equal(typeof answer, 'boolean');
+  }
+}
+
 /* More descriptors than buckets, some of them held, while the threads come and go. */
 async function threads() {
   const path = join(directory, 'lock');
@@ -281,6 +344,7 @@ async function beWorker() {
     work.catch(() => undefined);
   }
   await maps();
+  await frames();
   const queue = new CompletionQueue({ engine: engine.name, depth: 1024 });
   for (let tag = 0; tag < 500; tag++) queue.write(file, views(3, 5000), tag * 15000, tag);
   queue.submit();
@@ -289,7 +353,7 @@ async function beWorker() {
 }
 
 if (isMainThread) {
-  const parts = [files, replaces, runs, queues, names, maps, journals, threads];
+  const parts = [files, replaces, runs, queues, names, maps, journals, frames, threads];
   const engines = ringState().isThere ? ['pool', 'ring'] : ['pool'];
   for (const name of engines) {
     useEngine(name);
