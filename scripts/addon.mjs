@@ -11,6 +11,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { parseArgs } from 'node:util';
+import { emptyMachO } from './macho.mjs';
 import { changedMs, fail, filesUnder, inRoot, isMain, root, run, say } from './tools.mjs';
 
 /**
@@ -88,7 +89,7 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
   const output = into ?? (sanitize ? `build/${sanitize}/holdfast.node` : addonPathOf(target));
   const sources = sourcesFor(target);
   if (sources === undefined) return giveUp(`there are no native sources for ${target}`);
-  const inputs = [...filesUnder('native'), 'scripts/addon.mjs'];
+  const inputs = [...filesUnder('native'), 'scripts/addon.mjs', 'scripts/macho.mjs'];
   const isFresh = inputs.every((path) => changedMs(path) < changedMs(output));
   if (isFresh && !force) return true;
 
@@ -109,6 +110,7 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
       ? zigWords({ target, temporary, sources })
       : [...words, ...compilerWords({ target, sanitize, temporary, sources })];
   const status = run(compiler, all, { env: { ...process.env, ...zigCache } });
+  if (status === 0 && compiler === zig) emptyMachO(inRoot(temporary));
   if (status === 0) renameSync(inRoot(temporary), inRoot(output));
   rmSync(inRoot(folder), { recursive: true, force: true });
   if (status !== 0) fail(`cannot compile the addon: ${compiler} ended with ${status}, see above`);

@@ -1,7 +1,7 @@
 /**
  * The addon for macOS as a file. Nobody here can run it, so what can be said of it without is: it
- * compiles and links for both processors, wants nothing that macOS has not, gives Node-API's one
- * name, is signed where that is demanded, and is the same bytes each time.
+ * compiles and links for both processors, wants nothing that macOS has not, gives what Node-API
+ * asks for, is signed where that is demanded, and is the same bytes each time.
  */
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -17,7 +17,14 @@ const zigHome = join(zigFolder, '@oven', `zig-${process.platform}-${process.arch
 const arches = ['x64', 'arm64'] as const;
 
 /** mach-o/loader.h */
-const LC = { symtab: 2, loadLibrary: 0xc, id: 0xd, signature: 0x1d, build: 0x32 } as const;
+const LC = {
+  symtab: 2,
+  loadLibrary: 0xc,
+  id: 0xd,
+  signature: 0x1d,
+  build: 0x32,
+  info: 0x80000022,
+} as const;
 
 interface Command {
   readonly kind: number;
@@ -46,25 +53,66 @@ interface Symbols {
   readonly wanted: string[];
   /** Of those: looked for in whatever is loaded already. */
   readonly anywhere: string[];
-  /** Seen by whoever loads it, by the table of symbols. */
-  readonly given: string[];
+  /** Seen by whoever loads it, by the table of symbols: where they are. */
+  readonly given: Map<string, number>;
+  /** All that it has names for. */
+  readonly named: string[];
 }
 
 function symbolsOf(file: Buffer): Symbols {
   const [table] = ofKind(file, LC.symtab) as [Buffer];
   const [first, count] = [table.readUInt32LE(8), table.readUInt32LE(12)];
-  const symbols: Symbols = { wanted: [], anywhere: [], given: [] };
+  const symbols: Symbols = { wanted: [], anywhere: [], given: new Map(), named: [] };
   for (let index = 0; index < count; index++) {
     const at = first + index * 16;
     const name = textAt(file, table.readUInt32LE(16) + file.readUInt32LE(at));
     const [type = 0, description = 0] = [file[at + 4], file.readUInt16LE(at + 6)];
     if ((type & 0xe0) !== 0) continue;
+    if (name !== '') symbols.named.push(name);
     if ((type & 0x0e) === 0) {
       symbols.wanted.push(name);
       if (description >> 8 === 0xfe) symbols.anywhere.push(name);
-    } else if ((type & 0x11) === 0x01) symbols.given.push(name);
+    } else if ((type & 0x11) === 0x01) {
+      symbols.given.set(name, Number(file.readBigUInt64LE(at + 8)));
+    }
   }
   return symbols;
+}
+
+/** The trie of exports, walked as dyld(1) walks it: names, and where they are. */
+function exportsOf(file: Buffer): Map<string, number> {
+  const [info] = ofKind(file, LC.info) as [Buffer];
+  const trie = file.subarray(info.readUInt32LE(40), info.readUInt32LE(40) + info.readUInt32LE(44));
+  const found = new Map<string, number>();
+  let at = 0;
+  const uleb = (): number => {
+    let number = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = trie.readUInt8(at++);
+      number += (byte & 0x7f) * factor;
+      if (byte < 0x80) return number;
+    }
+  };
+  const walk = (node: number, prefix: string): void => {
+    at = node;
+    const bytes = uleb();
+    const edges = at + bytes;
+    if (bytes > 0) {
+      equal(uleb(), 0, 'an ordinary export');
+      found.set(prefix, uleb());
+      equal(at, edges, 'as long as it says');
+    }
+    let next = edges + 1;
+    for (let count = trie.readUInt8(edges); count > 0; count--) {
+      const letters = textAt(trie, next);
+      at = next + letters.length + 1;
+      const child = uleb();
+      next = at;
+      walk(child, prefix + letters);
+    }
+  };
+  walk(0, '');
+  return found;
 }
 
 /** The project's sources elsewhere, built there: the addon, or a skip that is heard. */
@@ -129,10 +177,16 @@ for (const arch of arches) {
     ok(wanted.includes('___stack_chk_fail'), 'it is hardened');
   });
 
-  test(`the addon for macOS on ${arch} gives Node-API its name, and runs from macOS 11 on`, (t) => {
+  test(`the addon for macOS on ${arch} gives Node-API its names, and is for macOS 11 on`, (t) => {
     const file = built(t, arch);
     if (file === undefined) return;
-    ok(symbolsOf(file).given.includes('_napi_register_module_v1'));
+    const { given, named, wanted } = symbolsOf(file);
+    deepEqual([...given.keys()].sort(), [
+      '_napi_register_module_v1',
+      '_node_api_module_get_api_version_v1',
+    ]);
+    deepEqual(exportsOf(file), given, 'dyld finds the same by the trie');
+    equal(named.length, wanted.length + given.size, 'nothing else is called by a name');
     const [build] = ofKind(file, LC.build) as [Buffer];
     equal(build.readUInt32LE(8), 1, 'PLATFORM_MACOS');
     equal(build.readUInt32LE(12), 11 << 16);
