@@ -97,9 +97,20 @@ int64_t sys_file_size(int fd) {
   return NT_SUCCESS(status) ? standard.end.QuadPart : nt_refusal(status);
 }
 
+/* Of a file that is open for appending alone the size is set by another handle. */
+static NTSTATUS set_size(HANDLE handle, LARGE_INTEGER size, int class) {
+  HANDLE again;
+  NTSTATUS status = nt_set(handle, &size, sizeof size, class);
+  if (status == STATUS_ACCESS_DENIED && nt_reopen(handle, FILE_WRITE_DATA, &again) == 0) {
+    status = nt_set(again, &size, sizeof size, class);
+    CloseHandle(again);
+  }
+  return status;
+}
+
 int64_t sys_truncate(int fd, double length) {
   LARGE_INTEGER end = {.QuadPart = (int64_t)length};
-  NTSTATUS status = nt_set(nt_handle(fd), &end, sizeof end, NT_END_OF_FILE);
+  NTSTATUS status = set_size(nt_handle(fd), end, NT_END_OF_FILE);
   return NT_SUCCESS(status) ? 0 : nt_refusal(status);
 }
 
@@ -114,10 +125,10 @@ int64_t sys_allocate(int fd, int mode, double offset, double length) {
   if (mode != 0) return -ENOTSUP;
   NTSTATUS status = nt_ask(handle, &standard, sizeof standard, NT_STANDARD);
   if (NT_SUCCESS(status) && end.QuadPart > standard.allocated.QuadPart) {
-    status = nt_set(handle, &end, sizeof end, NT_ALLOCATION);
+    status = set_size(handle, end, NT_ALLOCATION);
   }
   if (NT_SUCCESS(status) && end.QuadPart > standard.end.QuadPart) {
-    status = nt_set(handle, &end, sizeof end, NT_END_OF_FILE);
+    status = set_size(handle, end, NT_END_OF_FILE);
   }
   return NT_SUCCESS(status) ? 0 : nt_refusal(status);
 }

@@ -20,14 +20,20 @@
 
 #define REQUEST_FS 6 /* UV_FS of enum uv_req_type */
 
-int64_t nt_open(const struct nt_name *name, const struct nt_way *way, HANDLE *out) {
+/* What CreateFileW adds: to wait, and to look at what was opened. */
+#define ALWAYS (SYNCHRONIZE | FILE_READ_ATTRIBUTES)
+#define ALWAYS_OPTIONS (FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT)
+
+static int64_t create(const OBJECT_ATTRIBUTES *attributes, const struct nt_way *way, HANDLE *out) {
   IO_STATUS_BLOCK done;
-  NTSTATUS status =
-      NtCreateFile(out, way->access | SYNCHRONIZE, (OBJECT_ATTRIBUTES *)&name->attributes, &done,
-                   NULL, way->attributes, NT_SHARE_ALL, way->disposition,
-                   way->options | FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT, NULL,
-                   0);
+  NTSTATUS status = NtCreateFile(out, way->access | ALWAYS, (OBJECT_ATTRIBUTES *)attributes, &done,
+                                 NULL, way->attributes, NT_SHARE_ALL, way->disposition,
+                                 way->options | ALWAYS_OPTIONS, NULL, 0);
   return NT_SUCCESS(status) ? 0 : nt_refusal(status);
+}
+
+int64_t nt_open(const struct nt_name *name, const struct nt_way *way, HANDLE *out) {
+  return create(&name->attributes, way, out);
 }
 
 int64_t nt_reach(int directory, const char *path, ACCESS_MASK access, ULONG options, HANDLE *out) {
@@ -43,12 +49,9 @@ int64_t nt_reach(int directory, const char *path, ACCESS_MASK access, ULONG opti
 int64_t nt_reopen(HANDLE handle, ACCESS_MASK access, HANDLE *out) {
   UNICODE_STRING nothing = {0};
   OBJECT_ATTRIBUTES attributes;
-  IO_STATUS_BLOCK done;
   InitializeObjectAttributes(&attributes, &nothing, 0, handle, NULL);
-  NTSTATUS status = NtCreateFile(
-      out, access | SYNCHRONIZE, &attributes, &done, NULL, 0, NT_SHARE_ALL, FILE_OPEN,
-      FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT, NULL, 0);
-  return NT_SUCCESS(status) ? 0 : nt_refusal(status);
+  struct nt_way way = {access, 0, FILE_OPEN, 0};
+  return create(&attributes, &way, out);
 }
 
 ULONG nt_link_tag(HANDLE handle) {
@@ -78,20 +81,22 @@ static struct nt_way way_of(int flags, int mode) {
   int writes = flags & (O_WRITE_ONLY | O_READ_WRITE);
   struct nt_way way = {access_of(flags), 0, disposition_of(flags), FILE_ATTRIBUTE_NORMAL};
   if ((flags & O_CREATE) && !(mode & 0200)) way.attributes = FILE_ATTRIBUTE_READONLY;
-  if (flags & O_OF_DIRECTORY) {
-    /* To be synced, it has to be open for making files in it (FlushFileBuffers). */
-    way.access = FILE_GENERIC_READ | FILE_TRAVERSE | FILE_ADD_FILE;
-    way.options |= FILE_DIRECTORY_FILE;
-  } else if (writes) {
-    way.options |= FILE_NON_DIRECTORY_FILE;
-  }
-  if (flags & O_NOT_FOLLOWED) way.options |= FILE_OPEN_REPARSE_POINT;
-  if (flags & O_DIRECT_IO) {
-    way.options |= FILE_NO_INTERMEDIATE_BUFFERING;
-    /* Appending and reading round the cache do not go together (CreateFileW). */
-    if (flags & O_APPENDS) way.access |= FILE_WRITE_DATA;
-  }
+  if (flags & O_OF_DIRECTORY) way.options |= FILE_DIRECTORY_FILE;
+  else if (writes) way.options |= FILE_NON_DIRECTORY_FILE;
+  /* What is to be new is not made where a link leads. */
+  if (flags & (O_NOT_FOLLOWED | O_EXCLUSIVE)) way.options |= FILE_OPEN_REPARSE_POINT;
+  if (flags & O_DIRECT_IO) way.options |= FILE_NO_INTERMEDIATE_BUFFERING;
   return way;
+}
+
+/*
+ * Rights that are asked for beside, and done without where they are refused: to sync a directory
+ * takes the right to make files in it (FlushFileBuffers), to lock what is appended to the right to
+ * read it (LockFileEx).
+ */
+static ACCESS_MASK wished(int flags) {
+  if (flags & O_OF_DIRECTORY) return FILE_ADD_FILE | FILE_TRAVERSE;
+  return flags & O_APPENDS ? FILE_READ_DATA : 0;
 }
 
 /* The number that the program's own calls know it by; the handle is closed where there is none. */
@@ -112,12 +117,12 @@ int64_t sys_open(int directory, const char *path, int flags, int mode) {
   int64_t refused = nt_name(&name, directory, path);
   if (refused < 0) return refused;
   struct nt_way way = way_of(flags, mode);
+  ACCESS_MASK least = way.access;
+  way.access |= wished(flags);
   refused = nt_open(&name, &way, &handle);
-  /* A directory in which nothing may be made can be read all the same. */
-  if (refused < 0 && (way.access & FILE_ADD_FILE) && (flags & O_OF_DIRECTORY)) {
-    way.access &= ~(ACCESS_MASK)FILE_ADD_FILE;
-    int64_t again = nt_open(&name, &way, &handle);
-    if (again == 0) refused = 0;
+  if (refused == -EPERM && way.access != least) {
+    way.access = least;
+    refused = nt_open(&name, &way, &handle);
   }
   nt_forget(&name);
   if (refused < 0) return refused;

@@ -83,7 +83,8 @@ export class Place {
 
   /** A name inside this place, which is a directory open as `descriptor`. */
   child(name: string, descriptor: number): Place {
-    const path = this.path.endsWith('/') ? this.path + name : `${this.path}/${name}`;
+    const isWhole = isSeparator(this.path, this.path.length - 1);
+    const path = this.path + (isWhole ? name : separatorOf(this.path) + name);
     return new Place(path, this.encoding, descriptor, name);
   }
 
@@ -114,6 +115,11 @@ export class Place {
 
 function isSeparator(path: string, at: number): boolean {
   return path[at] === '/' || (path[at] === '\\' && process.platform === 'win32');
+}
+
+/* Windows takes both: a path goes on as it was given. */
+function separatorOf(path: string): string {
+  return process.platform === 'win32' && path.includes('\\') ? '\\' : '/';
 }
 
 function isAscii(text: string): boolean {
