@@ -179,9 +179,11 @@ export class IoError extends Error {
   constructor(fields: IoErrorFields) {
     const meaning = meaningOf(fields.code);
     const words = fields.words ?? meaning.words;
-    const place = fields.path === undefined ? '' : `, ${JSON.stringify(fields.path)}`;
+    const { path, dest } = fields;
+    const place = path === undefined ? '' : `, ${JSON.stringify(path)}`;
+    const target = dest === undefined || dest === path ? '' : ` -> ${JSON.stringify(dest)}`;
     const cause = fields.cause === undefined ? undefined : { cause: fields.cause };
-    super(`Cannot ${fields.action}: ${words} (${fields.code})${place}`, cause);
+    super(`Cannot ${fields.action}: ${words} (${fields.code})${place}${target}`, cause);
     this.code = fields.code;
     this.kind = fields.kind ?? meaning.kind;
     this.errno = fields.errno;

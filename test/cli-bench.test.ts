@@ -5,7 +5,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { limitsRefusal } from './support/child.js';
@@ -164,7 +164,7 @@ test('two results are compared', (t) => {
 test('wrong words and places are told before anything is measured', (t) => {
   const cwd = scratch(t);
   writeFileSync(join(cwd, 'file'), '');
-  const wrong: readonly (readonly [string[], number, RegExp])[] = [
+  const wrong: (readonly [string[], number, RegExp])[] = [
     [['--jobs', 'raed'], 2, /no job "raed"; did you mean "read"/],
     [['--job', 'rw=randraed'], 2, /rw is one of .*did you mean "randread"/],
     [['--job', 'depth=3'], 2, /a job has no "depth"/],
@@ -177,9 +177,15 @@ test('wrong words and places are told before anything is measured', (t) => {
     [['a', 'b'], 2, /one word too many/],
     [['--html', 'absent/report.html'], 1, /no such file/],
     [['--output', 'file/result.json'], 2, /file is no directory/],
+    [['--html', '.'], 2, /\. is a directory/],
+    [['--output', '/proc/result.json'], 1, /Cannot write the file: .*"\/proc\/result\.json"/],
     [['absent'], 1, /no such file/],
     [['file'], 1, /not a directory/],
   ];
+  /* Half of the memory: a disk might have as much. */
+  if (existsSync('/dev/shm')) {
+    wrong.push([['/dev/shm', '--size', '1023G'], 1, /it would be 1023\.0 GiB, and .* are free/]);
+  }
   for (const [words, code, says] of wrong) {
     const ended = bench(cwd, words);
     equal(ended.code, code, `${words}: ${ended.err}`);
@@ -198,24 +204,40 @@ test('a disk that is full ends it with the reason, and nothing is left', (t) => 
   deepEqual(readdirSync(cwd), []);
 });
 
+/** The scratch directory of a bench, when it has a file of that name. */
+async function begun(cwd: string, file: string): Promise<void> {
+  for (;;) {
+    const names = readdirSync(cwd).filter((name) => name.startsWith('.holdfast-bench-'));
+    if (names.some((name) => readdirSync(join(cwd, name)).includes(file))) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 test('Ctrl-C in the middle leaves nothing', async (t) => {
   const cwd = scratch(t);
-  const child = spawn(process.execPath, [program, 'bench', '--jobs', 'replace', '--time', '20s'], {
-    cwd,
-  });
+  const words = [program, 'bench', '--jobs', 'replace', '--time', '20s'];
+  const child = spawn(process.execPath, words, { cwd });
   t.after(() => child.kill('SIGKILL'));
-  const [folder] = await begun();
-  ok(folder);
+  await begun(cwd, 'replaced');
   child.kill('SIGINT');
   const [code] = await once(child, 'exit');
   equal(code, 130);
   deepEqual(readdirSync(cwd), []);
+});
 
-  async function begun(): Promise<string[]> {
-    for (;;) {
-      const names = readdirSync(cwd).filter((name) => name.startsWith('.holdfast-bench-'));
-      if (names.some((name) => readdirSync(join(cwd, name)).includes('replaced'))) return names;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
+/*
+ * timeout(1) signals its child, and again with the child's group. The second was taken for somebody
+ * who cannot wait, and the scratch directory stayed.
+ */
+test('one end that is asked for twice at once leaves nothing', async (t) => {
+  const cwd = scratch(t);
+  const child = spawn(process.execPath, [program, 'bench', '--size', '1G'], { cwd });
+  t.after(() => child.kill('SIGKILL'));
+  await begun(cwd, 'file');
+  child.kill('SIGTERM');
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  child.kill('SIGTERM');
+  const [code] = await once(child, 'exit');
+  equal(code, 143);
+  deepEqual(readdirSync(cwd), []);
 });

@@ -181,6 +181,9 @@ test('wrong words, absent and foreign directories are told; nothing is made', (t
     [['inspect', path], 1, /no such file/],
     [['verify', path], 1, /no such file/],
     [['repair', path], 1, /no such file/],
+    [['inspect', directory], 1, /there is no journal in the directory/],
+    [['verify', directory], 1, /there is no journal in the directory/],
+    [['repair', directory], 1, /there is no journal in the directory/],
     [['tail', join(directory, 'text')], 1, /not a directory/],
   ] as const) {
     const ended = journal(...words);

@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { hasTool } from './support/child.js';
+import { hasTool, limitsRefusal } from './support/child.js';
 import { projectRoot, scratch } from './support/scratch.js';
 
 const program = join(projectRoot, 'dist', 'cli.js');
@@ -116,6 +116,7 @@ describe('holdfast', () => {
     equal(code, 1);
     match(err, /^holdfast cp: Cannot .*no such file/);
     match(err, /The old content stands\./);
+    match(holdfast(['cp', 'a', 'no/b'], { cwd }).err, /"a" -> "no\/b"$/m);
     const { error } = JSON.parse(out);
     deepEqual([error.code, error.kind, error.durable], ['ENOENT', 'not-found', 'old']);
   });
@@ -128,6 +129,33 @@ describe('holdfast', () => {
     });
     equal(stdout, '0\n');
     equal(stderr, '');
+  });
+
+  /*
+   * Node's stream over a file takes a short write for a whole one, and told an error after the
+   * command had ended: `journal export > file` on a full disk left part of a journal and said 0.
+   */
+  test('an answer that a full disk cuts is a refusal', (t) => {
+    const cwd = scratch(t);
+    const line = `"${process.execPath}" "${program}"`;
+    for (const words of ['--help', '--version', 'probe --json', 'completion bash']) {
+      const { status, stderr } = spawnSync('bash', ['-c', `${line} ${words} > /dev/full`]);
+      equal(status, 1, words);
+      match(String(stderr), /Cannot write .*the device is full/);
+    }
+    if (limitsRefusal() !== undefined) return t.skip(limitsRefusal());
+    const script = `prlimit --fsize=1000 ${line} completion bash > out`;
+    const short = spawnSync('bash', ['-c', script], { cwd, encoding: 'utf8' });
+    equal(short.status, 1);
+    match(short.stderr, /Cannot write .*too large \(EFBIG\), "\/dev\/stdout"/);
+    equal(statSync(join(cwd, 'out')).size, 1000, 'as much as there was room for');
+  });
+
+  test('an answer goes behind what a file has', (t) => {
+    const cwd = scratch(t);
+    const line = `"${process.execPath}" "${program}" --version`;
+    spawnSync('bash', ['-c', `echo before > out; ${line} >> out; ${line} >> out`], { cwd });
+    match(readFileSync(join(cwd, 'out'), 'utf8'), /^before\n(\d\S*)\n\1\n$/);
   });
 
   test('colours are for a terminal alone, and not with NO_COLOR', (t) => {

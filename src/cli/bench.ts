@@ -1,6 +1,7 @@
 /** `holdfast bench`: how fast this disk is, and what durability costs on it. */
-import { dirname } from 'node:path';
-import { replaceFile, statFile } from '../index.js';
+import { dirname, join } from 'node:path';
+import { IoError, removeFile, replaceFile, statFile } from '../index.js';
+import { randomName } from '../platform.js';
 import { type Command, EXIT, type Given, UsageError } from './command.js';
 
 const MIB = 1024 * 1024;
@@ -59,11 +60,24 @@ async function measure(given: Given, version: string): Promise<number> {
   return EXIT.done;
 }
 
-/* Rather now than after a minute. */
+/* Rather now than after a minute. What may not be written is tried, beside it. */
 async function checkTarget(path: string): Promise<void> {
   const folder = await statFile(dirname(path));
   if (folder.kind !== 'directory') throw new UsageError(`${dirname(path)} is no directory`);
   if (path.endsWith('/')) throw new UsageError(`${path} is no name of a file`);
+  const isDirectory = await statFile(path).then(
+    ({ kind }) => kind === 'directory',
+    () => false,
+  );
+  if (isDirectory) throw new UsageError(`${path} is a directory`);
+  const trial = join(dirname(path), `.holdfast-bench-${randomName()}`);
+  try {
+    await replaceFile(trial, '', { durable: false });
+    await removeFile(trial, { durable: false });
+  } catch (error) {
+    const { code, kind, syscall } = error as IoError;
+    throw new IoError({ action: 'write the file', code, kind, syscall, path, cause: error });
+  }
 }
 
 function sizeOf(bytes: number): number {

@@ -1,4 +1,5 @@
 /** `holdfast journal`: what is in a journal, whether it is whole, and mending it. */
+import { IoError, listDirectory } from '../index.js';
 import { Journal, type JournalDamage, type JournalRecord, verifyJournal } from '../journal.js';
 import { type Command, EXIT, type Given, UsageError } from './command.js';
 import { bytesText, type Terminal } from './terminal.js';
@@ -33,7 +34,16 @@ async function inspect({ terminal, signal, operands: [, path = ''] }: Given): Pr
   }
 }
 
+/* As `inspect` has it: who names the wrong directory is not told that all is well in it. */
+async function checkThere(path: string, action: string): Promise<void> {
+  const names = await listDirectory(path);
+  if (names.some((name) => name.endsWith('.segment'))) return;
+  const words = 'there is no journal in the directory';
+  throw new IoError({ action, code: 'ENOENT', words, path });
+}
+
 async function verify({ terminal, signal, operands: [, path = ''] }: Given): Promise<number> {
+  await checkThere(path, 'verify the journal');
   const report = await verifyJournal(path, {
     signal,
     onProgress: ({ bytesDone, bytesTotal }) =>
@@ -57,6 +67,7 @@ async function verify({ terminal, signal, operands: [, path = ''] }: Given): Pro
 }
 
 async function repair({ terminal, signal, operands: [, path = ''] }: Given): Promise<number> {
+  await checkThere(path, 'repair the journal');
   const journal = await Journal.open(path, { repair: true, create: false, signal });
   const { recovery, nextLsn } = journal;
   await journal.close();

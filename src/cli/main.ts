@@ -1,5 +1,6 @@
 /** From the words of a shell to an exit code. */
 import { AbortError, configure, type EngineName, IoError } from '../index.js';
+import { now, startTimer } from '../platform.js';
 import { type Command, EXIT, UsageError } from './command.js';
 import { commands, version } from './commands.js';
 import { helpOf, helpOfAll } from './help.js';
@@ -29,15 +30,15 @@ async function toRun(words: readonly string[], signal: AbortSignal): Promise<num
     isQuiet: words.includes('--quiet') || words.includes('-q'),
     hasColour: !words.includes('--no-color'),
   });
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    return help(terminal, rest[0]);
-  }
-  if (name === '--version' || name === 'version') {
-    terminal.answer({ version: version() }, version);
-    return EXIT.done;
-  }
   const command = commands.find((one) => one.name === name);
   try {
+    if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+      return help(terminal, rest[0]);
+    }
+    if (name === '--version' || name === 'version') {
+      terminal.answer({ version: version() }, version);
+      return EXIT.done;
+    }
     if (command === undefined) {
       const names = commands.map((one) => one.name);
       throw new UsageError(`there is no command "${name}"${hintFor(name, names)}`);
@@ -112,24 +113,31 @@ function wordsOf(durable: 'old' | 'new' | 'unknown'): string {
   return 'Which content a power cut would leave is not known.';
 }
 
+/* timeout(1) signals its child, then the child's group: one wish, heard twice. */
+const SAME_WISH_MS = 300;
+
 /**
  * Ctrl-C and SIGTERM abort, a second one ends at once. Whoever closes the pipe that is written to
- * wants no more: the work is aborted, too.
+ * wants no more: the work is aborted, too. An answer that could not be written otherwise was not
+ * given: that is a refusal.
  */
 class Interruption {
   readonly #controller = new AbortController();
   #code: number | undefined;
+  #endedAt = 0;
+  #unwritten: NodeJS.ErrnoException | undefined;
   readonly #onInt = (): void => this.#end(EXIT.interrupted);
   readonly #onTerm = (): void => this.#end(EXIT.terminated);
-  readonly #onPipe = ({ code }: NodeJS.ErrnoException): void => {
-    if (code === 'EPIPE') this.#controller.abort();
+  readonly #onPipe = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== 'EPIPE') this.#unwritten ??= error;
+    this.#controller.abort();
   };
 
   constructor() {
     process.on('SIGINT', this.#onInt);
     process.on('SIGTERM', this.#onTerm);
     process.stdout.on('error', this.#onPipe);
-    process.stderr.on('error', this.#onPipe);
+    process.stderr.on('error', () => this.#controller.abort());
   }
 
   get signal(): AbortSignal {
@@ -139,6 +147,12 @@ class Interruption {
   /* Aborted by nobody's signal: nobody reads on, and that is how `head` ends whoever it reads. */
   async ended(work: Promise<number>): Promise<number> {
     const code = await work;
+    /* An error of a stream is told in the next turn. */
+    await new Promise((resolve) => startTimer(0, () => resolve(undefined)));
+    if (this.#unwritten !== undefined) {
+      process.stderr.write(`holdfast: the answer cannot be written: ${this.#unwritten.message}\n`);
+      return EXIT.refused;
+    }
     return code === ABORTED ? (this.#code ?? EXIT.done) : code;
   }
 
@@ -148,8 +162,11 @@ class Interruption {
   }
 
   #end(code: number): void {
-    if (this.#code !== undefined) process.exit(code);
+    const time = now();
+    if (this.#code !== undefined && time - this.#endedAt > SAME_WISH_MS) process.exit(code);
+    if (this.#code !== undefined) return;
     this.#code = code;
+    this.#endedAt = time;
     this.#controller.abort();
   }
 }

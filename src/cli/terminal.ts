@@ -1,4 +1,6 @@
 /** Where a command speaks: answers on standard output, all else on standard error. */
+import { engineNamed } from '../engine.js';
+import { OpenFile } from '../index.js';
 import { now } from '../platform.js';
 
 const SHOWN_EVERY_MS = 100;
@@ -13,21 +15,41 @@ export interface Wishes {
   readonly hasColour: boolean;
 }
 
-type Stream = NodeJS.WriteStream;
+type Stream = NodeJS.WriteStream & { readonly fd: number };
 
 /* no-color.org: any value that is not empty. */
 function mayColour(stream: Stream): boolean {
   return stream.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
 }
 
+/*
+ * Standard output where it is a file: written by the library, since Node's stream over a file takes
+ * a short write for a whole one, and an answer cut by a full disk for one that was given.
+ */
+function fileOf(out: Stream): OpenFile | undefined {
+  if (out.isTTY) return undefined;
+  try {
+    return OpenFile.fromFd(out.fd, {
+      ownership: 'borrow',
+      engine: engineNamed('portable'),
+      path: '/dev/stdout',
+    });
+  } catch {
+    /* A pipe, a socket, closed: the stream knows. */
+    return undefined;
+  }
+}
+
 export class Terminal {
   readonly isJson: boolean;
   readonly #isQuiet: boolean;
   readonly #out: Stream = process.stdout;
+  readonly #file: OpenFile | undefined = fileOf(this.#out);
   readonly #err: Stream = process.stderr;
   readonly #hasColour: { readonly out: boolean; readonly err: boolean };
   #shownAt = 0;
   #isShowing = false;
+  #isRefused = false;
 
   constructor({ isJson, isQuiet, hasColour }: Wishes) {
     this.isJson = isJson;
@@ -42,20 +64,25 @@ export class Terminal {
     return this.#out.isTTY ? this.#out.columns : 100;
   }
 
-  /** For people; nothing with `--json`. */
+  /** For people; nothing with `--json`. Errors: `IoError` where standard output is a file. */
   print(text: string): void {
-    if (!this.isJson) this.#write(this.#out, `${text}\n`);
+    if (!this.isJson) this.#tell(`${text}\n`);
   }
 
-  /** The answer, as JSON with `--json`, else as `text` has it. */
+  /**
+   * The answer, as JSON with `--json`, else as `text` has it.
+   *
+   * Errors: `IoError` where standard output is a file; what comes after that is dropped.
+   */
   answer(value: unknown, text: () => string): void {
-    if (this.isJson) this.#write(this.#out, `${JSON.stringify(value, plain, 2)}\n`);
+    if (this.isJson) this.#tell(`${JSON.stringify(value, plain, 2)}\n`);
     else this.print(text());
   }
 
-  /** For many answers, one after the other: waits for whoever reads them. Errors: none. */
+  /** For many answers, one after the other: waits for whoever reads them. Errors: as `answer`. */
   async emit(text: string | Uint8Array): Promise<void> {
     const out = this.#out;
+    if (this.#file !== undefined) return this.#tell(text);
     if (out.destroyed || out.write(text)) return;
     await new Promise<void>((resolve) => {
       const go = (): void => {
@@ -105,7 +132,18 @@ export class Terminal {
     });
   }
 
-  #write(stream: Stream, text: string): void {
+  #tell(text: string | Uint8Array): void {
+    if (this.#isRefused) return;
+    try {
+      if (this.#file === undefined) this.#write(this.#out, text);
+      else this.#file.writeSync(typeof text === 'string' ? Buffer.from(text) : text);
+    } catch (error) {
+      this.#isRefused = true;
+      throw error;
+    }
+  }
+
+  #write(stream: Stream, text: string | Uint8Array): void {
     if (!stream.destroyed) stream.write(text);
   }
 }

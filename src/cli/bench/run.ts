@@ -1,8 +1,15 @@
 /** Runs the jobs in a scratch directory that is gone afterwards, however it ends. */
 import { join } from 'node:path';
-import { AbortError, IoError, makeDirectory, probe, removeTree } from '../../index.js';
+import {
+  AbortError,
+  IoError,
+  makeDirectory,
+  type ProbeReport,
+  probe,
+  removeTree,
+} from '../../index.js';
 import { now, randomName } from '../../platform.js';
-import type { Terminal } from '../terminal.js';
+import { bytesText, type Terminal } from '../terminal.js';
 import type { Job } from './jobs.js';
 import { measured, type Settings } from './measure.js';
 import { Missing } from './peers.js';
@@ -41,6 +48,14 @@ async function resultOf(
   }
 }
 
+/* Before it is filled for everybody else. */
+function checkSpace(path: string, sizeBytes: number, { fileSystem }: ProbeReport): void {
+  const free = fileSystem.freeBytes.value;
+  if (free === undefined || free >= sizeBytes) return;
+  const words = `it would be ${bytesText(sizeBytes)}, and ${bytesText(free)} are free`;
+  throw new IoError({ action: 'make the file that is measured', code: 'ENOSPC', words, path });
+}
+
 /** Errors: `IoError` of the place, of a full disk too; `AbortError`. */
 export async function benched(
   plan: Plan,
@@ -49,6 +64,7 @@ export async function benched(
 ): Promise<BenchResult> {
   const { path, sizeBytes, rounds, roundMs, warmUpMs } = plan;
   const report = await probe(path, { signal });
+  checkSpace(path, sizeBytes, report);
   const directory = join(path, `.holdfast-bench-${randomName()}`);
   await makeDirectory(directory, { recursive: false, durable: false });
   const jobs: JobResult[] = [];
