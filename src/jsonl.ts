@@ -6,9 +6,10 @@
  *             2. Nothing is ever written behind a line that is not whole: a torn one is put aside
  *                and cut, and the cut is durable, before the next append.
  *             3. After a failed write or sync nothing more is acknowledged until it is reopened.
- * Not promised: that of appends under way at a power cut those that are there are the first ones;
- * that somebody who appends without asking for the lock is kept from it; checksums: a
- * line that was changed and is still JSON goes unseen.
+ * Not promised: that who reads during an append sees all of its last line, since ext4 shows the
+ * pages of a write one by one; that of appends under way at a power cut those that are there are
+ * the first ones; that somebody who appends without asking for the lock is kept from it; checksums:
+ * a line that was changed and is still JSON goes unseen.
  * Source: https://jsonlines.org; open(2), fcntl(2); Pillai et al., OSDI 2014 (zeros at the end)
  */
 import { drive, driveSync, type Engine, engineOf, type Steps, start, Turns } from './engine.js';
@@ -30,6 +31,7 @@ import { valuesOf } from './jsonl/lines.js';
 import { type JsonlOptions, type JsonlSettings, lineOf, settingsOf } from './jsonl/options.js';
 import {
   blankSteps,
+  blankZerosSteps,
   cutSteps,
   GROUP_BYTES_MAX,
   type LinesTail,
@@ -52,7 +54,7 @@ export interface JsonlRecovery {
   readonly keptPath: string | undefined;
   /** Lines that a power cut tore among others of its last write: blanks stand there now. */
   readonly blanked: readonly NulRun[];
-  /** Stretches of zeros among the lines. */
+  /** Stretches of zeros among the lines; blanks stand there now, unless it is open for reading. */
   readonly nulRuns: readonly NulRun[];
   /** What was asked for and is not given, and why. */
   readonly fallbacks: readonly { readonly what: string; readonly reason: string }[];
@@ -350,6 +352,7 @@ function* recoverSteps(
   const { tail, end, keptPath } = yield* mendSteps(file, place);
   const { blanked, keptPath: blankedPath } = yield* blankSteps(file, place, end);
   const nulRuns = yield* nulRunsSteps(file, end);
+  yield* blankZerosSteps(file, nulRuns);
   const cutBytes = keptPath === undefined ? 0 : tail.size - tail.end;
   const kept = { cutBytes, keptPath: keptPath ?? blankedPath, blanked };
   return { file, place, end, recovery: { tail: tail.kind, ...kept, nulRuns, fallbacks } };

@@ -141,6 +141,7 @@ everywhere('zeros are cut at the end, and reported among the lines', async (_t, 
   ]);
   await lines.append(4);
   deepEqual(await valuesOf(lines), [1, 2, 3, 4]);
+  equal(world.read(), `1\n${' '.repeat(5000)}2\n \n3\n4\n`);
 });
 
 everywhere('a line that is not JSON is damage with a place', async (_t, world) => {

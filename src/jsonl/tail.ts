@@ -223,3 +223,17 @@ export function* nulRunsSteps(file: OpenFile, end: number): Steps<NulRun[]> {
   if (start >= 0) runs.push({ offset: start, length: end - start });
   return runs;
 }
+
+/**
+ * Puts blanks where zeros stand among lines: no JSON has them, and jq takes a line of zeros for
+ * a number (1.6) or for an error. Errors: `IoError`.
+ */
+export function* blankZerosSteps(file: OpenFile, runs: readonly NulRun[]): Steps<void> {
+  for (const { offset, length } of runs) {
+    const blanks = Buffer.alloc(Math.min(length, WINDOW_BYTES), ' ');
+    for (let done = 0; done < length; done += blanks.length) {
+      yield* writeFrom(file, blanks.subarray(0, length - done), offset + done);
+    }
+  }
+  if (runs.length > 0) yield* syncSteps(file);
+}
