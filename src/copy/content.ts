@@ -102,8 +102,10 @@ export class Content {
     this.#source = source;
     this.#target = target;
     this.#wish = wish;
-    this.#offloads = source.engine.capabilities['kernel-copy'] === true;
-    this.#mapsHoles = this.#offloads;
+    const { capabilities } = source.engine;
+    this.#offloads = capabilities['kernel-copy'] === true;
+    /* Whoever has native calls can ask, and is told where there is no such question. */
+    this.#mapsHoles = capabilities['native-calls'] === true;
   }
 
   /** Bytes of the source that are behind us. */
