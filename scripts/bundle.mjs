@@ -10,10 +10,10 @@
 
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { importsOf, laterParts, seenByBundlers, unique } from './later.mjs';
 import { shrink } from './shrink.mjs';
-import { changedMs, filesUnder, inRoot, openDoors } from './tools.mjs';
+import { changedMs, filesUnder, inRoot, openDoors, root } from './tools.mjs';
 
 const ROOMS = 'build/src';
 const DOORS = 'build/doors';
@@ -124,12 +124,15 @@ function throughDoors(rooms, module, files) {
         if (namespace === 'door') return { path, external: true };
         const target = join(resolveDir, path);
         const isElsewhere = rooms.some((room) => room.path === target && room.module !== module);
-        return isElsewhere ? { path: target, namespace: 'door' } : undefined;
+        // From the root on: names of parts are made of their content and of this.
+        return isElsewhere ? { path: relative(root, target), namespace: 'door' } : undefined;
       });
-      build.onLoad({ filter: /./, namespace: 'door' }, ({ path }) => ({
-        contents: doorOf({ ...rooms.find((room) => room.path === path), names: taken(path) }),
-        resolveDir: inRoot('dist'),
-      }));
+      build.onLoad({ filter: /./, namespace: 'door' }, ({ path }) => {
+        const target = inRoot(path);
+        const room = rooms.find((one) => one.path === target);
+        const contents = doorOf({ ...room, names: taken(target) });
+        return { contents, resolveDir: inRoot('dist') };
+      });
     },
   };
 }

@@ -7,11 +7,14 @@ import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -245,4 +248,28 @@ test('types are found by modules of both kinds, and of the old one', () => {
   tool(compiler, ...words, ...lib, ...modules, 'esm.mts', 'cjs.cts');
   const old = ['--module', 'commonjs', '--moduleResolution', 'node10', '--esModuleInterop'];
   tool(compiler, ...words, ...lib, ...old, '--skipLibCheck', 'false', 'old.ts');
+});
+
+/*
+ * Names of the command's parts were made of the path of the folder too: the same sources packed to
+ * other bytes elsewhere, which nobody saw but who packed twice (`npm run matrix -- again`).
+ */
+test('what is bundled elsewhere has the same names and bytes', () => {
+  const copy = join(home, 'another folder');
+  for (const folder of ['scripts', 'assets', 'src', 'build/src', 'package.json']) {
+    cpSync(join(projectRoot, folder), join(copy, folder), {
+      recursive: true,
+      filter: (path) => !path.includes('node_modules'),
+    });
+  }
+  mkdirSync(join(copy, 'dist'));
+  symlinkSync(join(projectRoot, 'node_modules'), join(copy, 'node_modules'));
+  const source = "await (await import('./scripts/bundle.mjs')).bundle()";
+  outputOf(process.execPath, ['--input-type=module', '--eval', source], { cwd: copy });
+  const made = readdirSync(join(copy, 'dist')).filter((name) => /\.c?js$/.test(name));
+  ok(made.includes('house.js') && made.some((name) => name.startsWith('cli-')), `${made}`);
+  for (const name of made) {
+    const here = readFileSync(join(projectRoot, 'dist', name));
+    ok(here.equals(readFileSync(join(copy, 'dist', name))), name);
+  }
 });
