@@ -59,7 +59,106 @@ export async function rollDeclarations() {
     minifyInternalExports: false,
   });
   await bundle.close();
+  leaveOutInsides();
   leaveOutComments();
+}
+
+/*
+ * What a user cannot call: members that are protected or `@internal`, constructors that take what
+ * has no name outside, and then every type that nothing leads to any more. An eighth of the file.
+ */
+function leaveOutInsides() {
+  const ts = createRequire(import.meta.url)('typescript');
+  const text = readFileSync(inRoot(HOUSE), 'utf8');
+  const given = new Set(openDoors().flatMap((name) => namesGiven(ts, name)));
+  const without = cut(text, insides(ts, parsed(ts, text), given));
+  writeFileSync(inRoot(HOUSE), cut(without, unreached(ts, parsed(ts, without), given)));
+}
+
+const parsed = (ts, text) => ts.createSourceFile(HOUSE, text, ts.ScriptTarget.Latest, true);
+
+/** The names by which a door finds what it gives away. */
+function namesGiven(ts, door) {
+  const source = parsed(ts, readFileSync(inRoot('dist', `${door}.d.ts`), 'utf8'));
+  return source.statements
+    .filter(ts.isExportDeclaration)
+    .flatMap(({ exportClause }) =>
+      exportClause.elements.map(({ propertyName, name }) => (propertyName ?? name).text),
+    );
+}
+
+/** A text with ranges replaced. */
+function cut(text, ranges) {
+  let left = text;
+  for (const { pos, end, by = '' } of ranges.sort((a, b) => b.pos - a.pos)) {
+    left = left.slice(0, pos) + by + left.slice(end);
+  }
+  return left;
+}
+
+const namesOf = (ts, statement) =>
+  ts.isVariableStatement(statement)
+    ? statement.declarationList.declarations.map(({ name }) => name.text)
+    : [statement.name?.text].filter((name) => name !== undefined);
+
+function insides(ts, source, given) {
+  const named = new Map(
+    source.statements.flatMap((one) => namesOf(ts, one).map((name) => [name, one])),
+  );
+  const isUnnamed = (name) => named.has(name) && !given.has(name);
+  const takesUnnamed = (node) =>
+    (ts.isTypeReferenceNode(node) && isUnnamed(node.typeName.getText())) ||
+    ts.forEachChild(node, takesUnnamed) === true;
+  const replaced = (member, name) => {
+    const isProtected = member.modifiers?.some(
+      ({ kind }) => kind === ts.SyntaxKind.ProtectedKeyword,
+    );
+    const isInternal = ts.getJSDocTags(member).some(({ tagName }) => tagName.text === 'internal');
+    if (ts.isConstructorDeclaration(member)) {
+      /* Errors are made by those who test what handles them. */
+      return takesUnnamed(member) && !name.endsWith('Error')
+        ? '\n    protected constructor();'
+        : undefined;
+    }
+    return isProtected || isInternal ? '' : undefined;
+  };
+  return source.statements.filter(ts.isClassDeclaration).flatMap((statement) => {
+    const clauses = (statement.heritageClauses ?? []).filter(
+      ({ token, types }) =>
+        token === ts.SyntaxKind.ImplementsKeyword &&
+        types.every(({ expression }) => isUnnamed(expression.getText())),
+    );
+    const members = statement.members.flatMap((member) => {
+      const by = replaced(member, statement.name.text);
+      return by === undefined ? [] : [{ pos: member.pos, end: member.end, by }];
+    });
+    return [...clauses.map(({ pos, end }) => ({ pos, end })), ...members];
+  });
+}
+
+/** Statements that no name which is given away leads to. */
+function unreached(ts, source, given) {
+  const statementsOf = new Map();
+  for (const statement of source.statements) {
+    for (const name of namesOf(ts, statement)) {
+      statementsOf.set(name, [...(statementsOf.get(name) ?? []), statement]);
+    }
+  }
+  const reached = new Set();
+  const visit = (node) => {
+    if (ts.isIdentifier(node)) reach(node.text);
+    ts.forEachChild(node, visit);
+  };
+  const reach = (name) => {
+    if (reached.has(name) || !statementsOf.has(name)) return;
+    reached.add(name);
+    statementsOf.get(name).forEach(visit);
+  };
+  for (const name of given) reach(name);
+  const isReached = (statement) => namesOf(ts, statement).some((name) => reached.has(name));
+  return source.statements
+    .filter((statement) => namesOf(ts, statement).length > 0 && !isReached(statement))
+    .map(({ pos, end }) => ({ pos, end }));
 }
 
 /* Comments on what nobody can name, and no editor would show: a fifth of the file. */

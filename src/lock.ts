@@ -241,7 +241,7 @@ export class FileLock extends Lock {
     return this.#home.nowOn(() => this.intactSteps());
   }
 
-  /** For doors above: as `intact`. Errors: as `intact`. */
+  /** For doors above: as `intact`. Errors: as `intact`. @internal */
   *intactSteps(): Steps<boolean> {
     if (!this.isHeld) return false;
     const stat = statOf(this.#home.place);

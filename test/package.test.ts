@@ -187,7 +187,7 @@ test('an import loads no part of a room, a first call that of its own', () => {
 });
 
 const consumer = `
-import { IoError, openFile, type ReplaceReport, replaceFile } from 'holdfast';
+import { IoError, OpenFile, openFile, type ReplaceReport, replaceFile } from 'holdfast';
 import { CompletionQueue } from 'holdfast/queue';
 import { simulatedDisk } from 'holdfast/testing';
 export async function store(path: string): Promise<ReplaceReport> {
@@ -196,6 +196,10 @@ export async function store(path: string): Promise<ReplaceReport> {
   // @ts-expect-error: a path is not a number
   await openFile(12);
   new CompletionQueue({ depth: 8 });
+  // @ts-expect-error: made by openFile
+  new OpenFile({});
+  // @ts-expect-error: for the library's own rooms
+  file.prepare(() => file.sync());
   simulatedDisk(1).put('/x', 'y');
   if (!(new Error() instanceof IoError)) await file.close();
   return replaceFile(path, 'text');

@@ -77,20 +77,26 @@ export interface FileParts {
 /** What every open file has, whatever it can do. */
 export abstract class FileCore implements Target {
   readonly engine: Engine;
+  /** @internal */
   readonly latch: Latch = new Latch();
+  /** @internal */
   readonly counters: Counters = new Counters();
   readonly path: string | undefined;
   readonly access: Access;
   readonly directAlignment: Alignment | undefined;
   /** What becomes of views where a call does not say. */
   readonly memory: MemoryMode;
-  /** For streams: what is known of the other end; `undefined` for a file with positions. */
+  /** For streams: what is known of the other end; `undefined` with positions. @internal */
   readonly pipe: Pipe | undefined;
   protected readonly mayRead: boolean;
   protected readonly mayWrite: boolean;
   /* Not with O_APPEND: pwrite(2) appends then, see its BUGS. */
   protected readonly mayWriteAt: boolean;
-  /* Work whose order is the file's: appends, syncs, and reads and writes at the position. */
+  /**
+   * Work whose order is the file's: appends, syncs, and reads and writes at the position.
+   *
+   * @internal
+   */
   readonly turns: Turns<Turn> = new Turns();
   readonly #parts: FileParts;
   #fd: number;
@@ -153,7 +159,7 @@ export abstract class FileCore implements Target {
     return this.#closed;
   }
 
-  /** As `close`, by another engine, telling an outcome. */
+  /** As `close`, by another engine, telling an outcome. @internal */
   closeTold(outcome: Outcome<void>, engine: Engine): void {
     if (this.#closed !== undefined) {
       this.#closed.then(outcome.resolve, outcome.reject);
@@ -255,6 +261,8 @@ export abstract class FileCore implements Target {
    *
    * Lifetime: between this and the end of it, the file has to be held.
    * Errors: what the call throws before it begins.
+   *
+   * @internal
    */
   prepare<T>(call: () => Promise<T>): Prepared<T> {
     this.#isPreparing = true;
@@ -270,6 +278,8 @@ export abstract class FileCore implements Target {
   /**
    * Begins what was prepared, in its turn, with the engine of the file or a queue's. The outcome is
    * told at once when it has ended.
+   *
+   * @internal
    */
   begin<T>(
     { steps, turn, signal }: Prepared<T>,
@@ -293,6 +303,8 @@ export abstract class FileCore implements Target {
    * For a queue: whether a read or write of one view may be one system call as it is.
    *
    * Errors: what `readAt` and `writeAt` throw before they begin.
+   *
+   * @internal
    */
   takes(code: TransferCode, view: Uint8Array, at: number | bigint): boolean {
     const offset = byteCount(at, 'offset');
@@ -399,7 +411,7 @@ export abstract class FileCore implements Target {
     });
   }
 
-  /** Whether the file may be read, or written at a position. */
+  /** Whether the file may be read, or written at a position. @internal */
   allows(code: TransferCode): boolean {
     return code === Code.Read ? this.mayRead : this.mayWriteAt;
   }

@@ -80,7 +80,7 @@ export class Lock {
     this.#parts.home.nowOn(() => this.changeSteps(change));
   }
 
-  /** For doors above: what changes it, by either face. Errors: as of their `change`. */
+  /** For doors above: what changes it, by either face. Errors: as of `change`. @internal */
   *changeSteps({ exclusive, timeoutMs }: LockChange): Steps<void> {
     const { home, claim, primitive } = this.#parts;
     if (!this.#isHeld) throw lockError(home, 'ERR_LOCK_RELEASED', 'the lock was released');
@@ -134,7 +134,7 @@ export class Lock {
     this.releaseSync();
   }
 
-  /** For doors above: what gives it up, by either face. Errors: as `release`. */
+  /** For doors above: what gives it up, by either face. Errors: as `release`. @internal */
   *releaseSteps(): Steps<void> {
     if (!this.#isHeld) return;
     const { claim } = this.#parts;

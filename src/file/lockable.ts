@@ -9,8 +9,9 @@ import { type LockOptions, type TryLockOptions, type Wish, wishOf } from './wish
 /** An open file that can be locked against other processes, and others in this one. */
 export abstract class LockableFile extends FileCore implements LockHome {
   readonly locks: Set<Lock> = new Set();
+  /** @internal */
   readonly waiting: Set<Claim> = new Set();
-  /** For locks: which file it is. Known from the open, so that calls queue in their order. */
+  /** For locks: which file it is. Known from the open: calls queue in their order. @internal */
   readonly identity: Identity;
   volumeType: number | undefined = undefined;
 
@@ -61,12 +62,12 @@ export abstract class LockableFile extends FileCore implements LockHome {
     return this.now(() => this.#locking(wish));
   }
 
-  /** For locks: work counted as under way, also on a file that is broken. Errors: its own. */
+  /** For locks: work under way, also on a file that is broken. Errors: its own. @internal */
   laterOn<T>(steps: () => Steps<T>, signal?: AbortSignal): Promise<T> {
     return this.begun(steps(), signal);
   }
 
-  /** For locks: as `laterOn`, on the calling thread. Errors: its own. */
+  /** For locks: as `laterOn`, on the calling thread. Errors: its own. @internal */
   nowOn<T>(steps: () => Steps<T>): T {
     return this.done(steps());
   }
