@@ -66,7 +66,7 @@ export interface SurveyOptions {
   readonly syncs: boolean;
   /** Go on behind damage. */
   readonly findsAll: boolean;
-  /** Told bytes read, and bytes there are. */
+  /** Told bytes of frames that were read, and there are, as far as that is known. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -90,8 +90,8 @@ class Surveyor {
 
   *steps(listing: Listing): Steps<Survey> {
     const all = yield* manyFactsSteps(this.#home, listing.segments);
-    for (const { size } of all) this.#totalBytes += size;
     const segments = all.filter(isSound);
+    this.#totalBytes = frameBytesIn(segments);
     const faulty = all.filter((one): one is FaultySegment => !isSound(one));
     const last = segments.at(-1);
     const trimLsn = last === undefined ? 0 : trimmedTo(segments[0] as SegmentFacts, last);
@@ -99,7 +99,7 @@ class Surveyor {
     if (last !== undefined) this.#checkChain(segments, last, trimLsn);
     const tail = last === undefined ? undefined : yield* this.#tail(last);
     yield* this.#checkSealed(segments);
-    this.#options.onProgress?.(this.#totalBytes, this.#totalBytes);
+    if (this.#readBytes > 0) this.#options.onProgress?.(this.#readBytes, this.#readBytes);
     this.#damage.sort((one, two) => one.lsn - two.lsn);
     return {
       segments,
@@ -291,6 +291,17 @@ class Surveyor {
       from = offsetOf(segment, resumesAt);
     }
   }
+}
+
+/* Without the space that waits for more, where a segment says how far it is used. */
+function frameBytesIn(segments: readonly SegmentFacts[]): number {
+  let sum = 0;
+  for (const [index, { head, mark, size }] of segments.entries()) {
+    const next = segments[index + 1]?.head.firstLsn ?? mark.closedLsn;
+    const space = Math.max(size - SEGMENT_HEAD_BYTES, 0);
+    sum += next > head.firstLsn ? Math.min(next - head.firstLsn, space) : space;
+  }
+  return sum;
 }
 
 /* A torn mark does not say what was given up: then that is what is not there. */
