@@ -35,7 +35,7 @@ import {
 } from './journal/arguments.js';
 import { Committer, closedSteps } from './journal/commit.js';
 import { type Damage, JournalDamageError } from './journal/damage.js';
-import { passed, RecordIterator, told } from './journal/follow.js';
+import { passed, RecordIterator, told, unlessAborted } from './journal/follow.js';
 import {
   type OpenedForReading,
   type OpenedForWriting,
@@ -86,8 +86,7 @@ export interface VerifyOptions extends JournalCallOptions {
 }
 
 /* How often a reader in another process looks for more: sooner when there was something. */
-const POLL_MS_MIN = 1;
-const POLL_MS_MAX = 25;
+const [POLL_MS_MIN, POLL_MS_MAX] = [1, 25];
 /** What stands behind a journal that is written. */
 interface Writing {
   readonly disk: Committer;
@@ -188,12 +187,14 @@ export class Journal {
    * Durable: when it resolves. All that are appended in one turn share one write and one sync.
    * Lifetime: the bytes are copied; where there is no room they are the library's until then.
    * Errors: `TypeError`, `RangeError`; `IoError`: of kind `no-space` before anything was written it
-   * leaves the journal usable, else it is broken, and every later call tells this first cause.
+   * leaves the journal usable, else it is broken, and every later call tells this first cause;
+   * `AbortError`: what had its place by then is appended all the same.
    */
   append(record: Buffers, options?: JournalCallOptions): Promise<Lsn> {
     try {
       const { writer } = this.#toWrite('append to the journal', options);
-      return writer.append(recordOf(record, 'record'));
+      const { signal } = options ?? {};
+      return unlessAborted(writer.append(recordOf(record, 'record'), signal), signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -214,7 +215,8 @@ export class Journal {
   ): Promise<{ readonly first: Lsn; readonly last: Lsn }> {
     const { writer } = this.#toWrite('append to the journal', options);
     const { records: batch, bytes, lastBytes } = batchOf(records);
-    const first = await writer.appendBatch(batch, bytes);
+    const signal = options?.signal;
+    const first = await unlessAborted(writer.appendBatch(batch, bytes, signal), signal);
     return { first, last: first + bytes - lastBytes };
   }
 
@@ -243,7 +245,7 @@ export class Journal {
     const { writer } = this.#toWrite('sync the journal', options);
     const wanted = byteCount(lsn, 'lsn');
     if (wanted >= writer.nextLsn) throw outOfRange('lsn', `below nextLsn, ${writer.nextLsn}`, lsn);
-    await writer.syncThrough(wanted);
+    await unlessAborted(writer.syncThrough(wanted), options?.signal);
   }
 
   /**
@@ -316,8 +318,7 @@ export class Journal {
       pollMs = Math.min(2 * pollMs, POLL_MS_MAX);
       return true;
     };
-    const begin = async (): Promise<Reading> => reading;
-    return new RecordIterator({ engine: this.engine, signal, begin, more });
+    return new RecordIterator({ engine: this.engine, signal, begin: async () => reading, more });
   }
 
   /**
@@ -333,8 +334,7 @@ export class Journal {
       throw outOfRange('lsn', `no more than nextLsn, ${writer.nextLsn}`, lsn);
     }
     await writer.written();
-    const isHeld = (firstLsn: number): boolean => held.has(firstLsn);
-    await writer.chore(() => trimSteps(disk, wanted, isHeld, counts));
+    await writer.chore(() => trimSteps(disk, wanted, (first) => held.has(first), counts));
   }
 
   /**

@@ -303,6 +303,40 @@ test('calls refuse what cannot be meant', async () => {
   await journal.close();
 });
 
+test('an abort ends the wait; what had no place yet is left out, the rest is not', async () => {
+  const disk = simulatedDisk(1);
+  const { engine } = disk;
+  const options = { engine, segmentBytes: 2 ** 20, bufferBytes: 65536 } as const;
+  const journal = await Journal.open('/journal', options);
+  const { signal, abort } = aborting();
+  const large = (text: string): Buffer => Buffer.from(text.padEnd(20_000));
+  const told = ['a', 'b', 'c', 'd', 'e', 'f'].map((text) => {
+    const options = text === 'b' || text === 'e' ? { signal } : {};
+    return journal.append(large(text), options).then(
+      () => text,
+      ({ name }) => name,
+    );
+  });
+  const batch = journal.appendBatch([large('g'), large('h')], { signal });
+  ok(journal.stats().pendingCount > 0);
+  const synced = journal.syncThrough(journal.firstLsn, { signal });
+  abort();
+  await rejects(synced, { name: 'AbortError' });
+  await rejects(batch, { name: 'AbortError' });
+  const error = 'AbortError';
+  deepEqual(await Promise.all(told), ['a', error, 'c', 'd', error, 'f']);
+  const found = (await texts(journal.read())).map((text) => text.trim());
+  deepEqual(found, ['a', 'b', 'c', 'd', 'f']);
+  await journal.append(bytesOf('after'));
+  await journal.close();
+  deepEqual(disk.openDescriptors, []);
+});
+
+function aborting(): { signal: AbortSignal; abort(): void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort() };
+}
+
 test('records are 256 MiB - 1 at most', { timeout: 60_000 }, async () => {
   const journal = await openOn(simulatedDisk(1));
   const mebibyte = new Uint8Array(1048576);

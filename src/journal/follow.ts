@@ -130,3 +130,19 @@ export function passed(
 function* pauseSteps(milliseconds: number): Steps<void> {
   yield new Pause(milliseconds);
 }
+
+/** A promise, or the abort if it comes first. Errors: `AbortError`; those of the promise. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const forget = atAbort(signal, () => reject(interruption(signal.reason)));
+    const settle = (how: () => void): void => {
+      forget();
+      how();
+    };
+    promise.then(
+      (value) => settle(() => resolve(value)),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
+}

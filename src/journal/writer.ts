@@ -29,6 +29,7 @@ interface Pending {
   readonly bytes: number;
   readonly resolve: (lsn: number) => void;
   readonly reject: (error: unknown) => void;
+  readonly signal: AbortSignal | undefined;
 }
 
 interface SyncWaiter {
@@ -121,9 +122,11 @@ export class Writer {
   }
 
   /** Appends one record; resolves when it is durable. Errors: `IoError`. */
-  append(record: Sequence): Promise<number> {
+  append(record: Sequence, signal?: AbortSignal): Promise<number> {
     const bytes = frameBytes(record.byteLength);
-    if (this.pendingCount > 0 || !this.#makesRoom(bytes)) return this.#later([record], bytes);
+    if (this.pendingCount > 0 || !this.#makesRoom(bytes)) {
+      return this.#later([record], bytes, signal);
+    }
     const group = this.#gather;
     const lsn = group.put(record, bytes, 0);
     this.#soon();
@@ -131,18 +134,24 @@ export class Writer {
   }
 
   /** Appends records that stay together. Answers the first LSN. Errors: `IoError`. */
-  appendBatch(records: readonly Sequence[], bytes: number): Promise<number> {
-    if (this.pendingCount > 0 || !this.#makesRoom(bytes)) return this.#later(records, bytes);
+  appendBatch(records: readonly Sequence[], bytes: number, signal?: AbortSignal): Promise<number> {
+    if (this.pendingCount > 0 || !this.#makesRoom(bytes)) {
+      return this.#later(records, bytes, signal);
+    }
     const group = this.#gather;
     const first = putAll(group, records);
     this.#soon();
     return group.promise(first);
   }
 
-  #later(records: readonly Sequence[], bytes: number): Promise<number> {
+  #later(
+    records: readonly Sequence[],
+    bytes: number,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
     this.check('append to the journal');
     return new Promise((resolve, reject) => {
-      this.#pending.push({ records, bytes, resolve, reject });
+      this.#pending.push({ records, bytes, resolve, reject, signal });
     });
   }
 
@@ -341,9 +350,12 @@ export class Writer {
   #admit(): void {
     const pending = this.#pending;
     while (this.pendingCount > 0) {
-      const { records, bytes, resolve, reject } = pending[this.#pendingFirst] as Pending;
-      if (!this.#makesRoom(bytes)) return;
+      const one = pending[this.#pendingFirst] as Pending;
+      const { records, bytes, resolve, reject, signal } = one;
+      /* Whoever was aborted has been told, and waited for room until now. */
+      if (signal?.aborted !== true && !this.#makesRoom(bytes)) return;
       this.#pendingFirst++;
+      if (signal?.aborted === true) continue;
       const group = this.#gather;
       group.wait(putAll(group, records), resolve, reject);
     }
