@@ -4,7 +4,7 @@ import { now } from './surroundings.js';
 
 export interface ProcessState {
   /** The first 15 bytes of its name. */
-  readonly program: string;
+  readonly program: string | undefined;
   /** Stopped by a signal, or by whoever traces it. */
   readonly isStopped: boolean;
 }
@@ -25,8 +25,23 @@ function namesIn(path: string): readonly string[] {
   }
 }
 
-/** What a process is doing; `undefined` for one that cannot be seen from here (proc(5), stat). */
+/* No signal is sent by number 0; a process of somebody else's answers EPERM (kill(2)). */
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/**
+ * What a process is doing; `undefined` for one that cannot be seen from here (proc(5), stat). Only
+ * Linux tells more than that it is there.
+ */
 export function processState(pid: number): ProcessState | undefined {
+  if (process.platform !== 'linux') {
+    return isThere(pid) ? { program: undefined, isStopped: false } : undefined;
+  }
   const text = textOf(`/proc/${pid}/stat`);
   const [, program, state] = /^\d+ \((.*)\) (\S)/s.exec(text ?? '') ?? [];
   /* Z and X have ended: what they held is given up. */

@@ -137,10 +137,15 @@ function recoded(text: string, from: TextEncoding, to: TextEncoding): string {
   return from === to ? text : Buffer.from(text, from).toString(to);
 }
 
-/** A path that means the same wherever the process goes: seen from `home`, unless it is whole. */
+/**
+ * A path that means the same wherever the process goes: seen from `home`, unless it is whole. An
+ * empty `home` is that of a simulated disk, whose paths are those of Linux.
+ */
 export function absolutePath(path: string, home: string): string {
   if (path.startsWith('/')) return path;
-  return process.platform === 'win32' ? win32.resolve(home, path) : `${home}/${path}`;
+  return process.platform === 'win32' && home !== ''
+    ? win32.resolve(home, path)
+    : `${home}/${path}`;
 }
 
 /** Bytes as text: UTF-8 where they are, else latin1, one character a byte. */

@@ -129,7 +129,9 @@ export class Child {
   kill(): Promise<Ended> {
     const { pid } = this.#process;
     try {
-      if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+      /* Windows has no groups of processes. */
+      if (process.platform === 'win32') this.#process.kill('SIGKILL');
+      else if (pid !== undefined) process.kill(-pid, 'SIGKILL');
     } catch {
       // ESRCH: it has ended by itself.
     }
