@@ -33,6 +33,7 @@ import {
   blankSteps,
   blankZerosSteps,
   cutSteps,
+  doubtedSteps,
   GROUP_BYTES_MAX,
   type LinesTail,
   mendSteps,
@@ -337,7 +338,7 @@ function* recoverSteps(
   file: OpenFile,
   place: Place,
   { readOnly }: JsonlSettings,
-  fallbacks: JsonlRecovery['fallbacks'],
+  fallbacks: { what: string; reason: string }[],
 ): Steps<Omit<Opened, 'lock'>> {
   if (readOnly) {
     const { kind: tail, end } = yield* tailSteps(file);
@@ -347,9 +348,12 @@ function* recoverSteps(
     return { file, place, end, recovery };
   }
   yield* syncSteps(file, Code.Sync);
-  yield* stepsOf(file, () => file.advise('dontneed'));
+  const { taken } = yield* stepsOf(file, () => file.advise('dontneed'));
   yield* syncNameSteps(file.engine, place);
-  const { tail, end, keptPath } = yield* mendSteps(file, place);
+  const doubted = taken ? undefined : yield* doubtedSteps(file, place);
+  const isUnknown = typeof doubted === 'string';
+  if (isUnknown) fallbacks.push({ what: 'page cache', reason: doubted });
+  const { tail, end, keptPath } = yield* mendSteps(file, place, isUnknown ? undefined : doubted);
   const { blanked, keptPath: blankedPath } = yield* blankSteps(file, place, end);
   const nulRuns = yield* nulRunsSteps(file, end);
   yield* blankZerosSteps(file, nulRuns);

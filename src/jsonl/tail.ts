@@ -1,4 +1,6 @@
 /** How a file of lines ends, and what is done where it does not end with a line. */
+import { alignedBuffer } from '../aligned.js';
+import { alignDown, alignUp } from '../bytes.js';
 import type { Engine, Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import {
@@ -11,7 +13,7 @@ import {
   writeFrom,
 } from '../file.js';
 import { holdSteps, letGo, refused } from '../held.js';
-import { Code, Operation, Place } from '../platform.js';
+import { Code, OpenFlag, Operation, Place } from '../platform.js';
 
 /** What a file of lines ends with. */
 export type LinesTail = 'clean' | 'torn line' | 'zeros' | 'no newline';
@@ -128,6 +130,46 @@ export function* cutSteps(file: OpenFile, end: number): Steps<void> {
   yield* syncSteps(file);
 }
 
+/* More than one write has. */
+const DOUBTED_BYTES = 2097152;
+const BLOCK_BYTES = 4096;
+
+/**
+ * Where the page cache cannot be told to forget: what it shows of the end is held against the
+ * device, by reads that go round it. After a failed sync it shows lines that are not there, and
+ * what is appended behind them would be lost with them. Answers the end before the first such line,
+ * `undefined` where there is none, or why that cannot be found out. Errors: `IoError`.
+ *
+ * Source: Rebello et al., ATC 2020; test/journal-gate.test.ts
+ */
+export function* doubtedSteps(file: OpenFile, place: Place): Steps<FoundTail | string | undefined> {
+  const size = yield* sizeOf(file);
+  const start = alignDown(Math.max(0, size - DOUBTED_BYTES), BLOCK_BYTES);
+  let direct: OpenFile | undefined;
+  try {
+    direct = yield* fileSteps(file.engine, place, { access: 'read' }, OpenFlag.Direct);
+    const shown = Buffer.alloc(size - start);
+    const there = alignedBuffer(alignUp(size - start, BLOCK_BYTES));
+    yield* readInto(file, shown, start);
+    /* One read: behind a short one nothing is left, and no offset that is aligned. */
+    const read = new Operation(Code.Read);
+    read.fd = direct.fd;
+    read.payload = there;
+    read.length = there.length;
+    read.offset = start;
+    yield read;
+    if (read.result < shown.length) return 'the device cannot be read but through the page cache';
+    if (shown.equals(there.subarray(0, shown.length))) return undefined;
+    const first = shown.findIndex((byte, at) => byte !== there[at]);
+    return { kind: 'torn line', end: yield* lastLineEnd(file, start + first), size };
+  } catch (error) {
+    if (!(error instanceof IoError)) throw error;
+    return error.message;
+  } finally {
+    yield* closeSteps(direct);
+  }
+}
+
 /** What was done about the end of a file. */
 export interface MendedTail {
   readonly tail: FoundTail;
@@ -140,8 +182,8 @@ export interface MendedTail {
  * Makes a file end with a line: a whole value gets its newline, anything else is put aside and cut
  * off, durably. Errors: `IoError`.
  */
-export function* mendSteps(file: OpenFile, place: Place): Steps<MendedTail> {
-  const tail = yield* tailSteps(file);
+export function* mendSteps(file: OpenFile, place: Place, known?: FoundTail): Steps<MendedTail> {
+  const tail = known ?? (yield* tailSteps(file));
   if (tail.kind === 'clean') return { tail, end: tail.end, keptPath: undefined };
   if (tail.kind === 'no newline') {
     yield* writeFrom(file, Uint8Array.of(NEWLINE), tail.size);
