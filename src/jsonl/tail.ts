@@ -132,7 +132,7 @@ export function* cutSteps(file: OpenFile, end: number): Steps<void> {
 
 /* More than one write has. */
 const DOUBTED_BYTES = 2097152;
-const BLOCK_BYTES = 4096;
+const PAGE_BYTES = 4096;
 
 /**
  * Where the page cache cannot be told to forget: what it shows of the end is held against the
@@ -144,12 +144,12 @@ const BLOCK_BYTES = 4096;
  */
 export function* doubtedSteps(file: OpenFile, place: Place): Steps<FoundTail | string | undefined> {
   const size = yield* sizeOf(file);
-  const start = alignDown(Math.max(0, size - DOUBTED_BYTES), BLOCK_BYTES);
+  const start = alignDown(Math.max(0, size - DOUBTED_BYTES), PAGE_BYTES);
   let direct: OpenFile | undefined;
   try {
     direct = yield* fileSteps(file.engine, place, { access: 'read' }, OpenFlag.Direct);
     const shown = Buffer.alloc(size - start);
-    const there = alignedBuffer(alignUp(size - start, BLOCK_BYTES));
+    const there = alignedBuffer(alignUp(size - start, PAGE_BYTES));
     yield* readInto(file, shown, start);
     /* One read: behind a short one nothing is left, and no offset that is aligned. */
     const read = new Operation(Code.Read);
