@@ -109,10 +109,14 @@ export function buildAddon({ require = false, force = false, sanitize, target = 
     compiler === zig
       ? zigWords({ target, temporary, sources })
       : [...words, ...compilerWords({ target, sanitize, temporary, sources })];
-  const status = run(compiler, all, { env: { ...process.env, ...zigCache } });
-  if (status === 0 && compiler === zig) emptyMachO(inRoot(temporary));
-  if (status === 0) renameSync(inRoot(temporary), inRoot(output));
-  rmSync(inRoot(folder), { recursive: true, force: true });
+  let status;
+  try {
+    status = run(compiler, all, { env: { ...process.env, ...zigCache } });
+    if (status === 0 && compiler === zig) emptyMachO(inRoot(temporary));
+    if (status === 0) renameSync(inRoot(temporary), inRoot(output));
+  } finally {
+    rmSync(inRoot(folder), { recursive: true, force: true });
+  }
   if (status !== 0) fail(`cannot compile the addon: ${compiler} ended with ${status}, see above`);
   return true;
 }

@@ -115,14 +115,23 @@ function exportsOf(file: Buffer): Map<string, number> {
   return found;
 }
 
-/** The project's sources elsewhere, built there: the addon, or a skip that is heard. */
-function built(t: TestContext, arch: string, name = 'built'): Buffer | undefined {
+const files = new Map<string, Buffer>();
+
+/** The addon, built once, or a skip that is heard. */
+function built(t: TestContext, arch: string): Buffer | undefined {
   if (!existsSync(zigHome)) {
     const why = 'zig is not installed: npm ci --prefix scripts/zig';
     t.diagnostic(`NOT TESTED for darwin-${arch}: ${why}`);
     t.skip(why);
     return undefined;
   }
+  const file = files.get(arch) ?? builtIn(t, arch, 'built');
+  files.set(arch, file);
+  return file;
+}
+
+/** The project's sources elsewhere, and the addon that is built there. */
+function builtIn(t: TestContext, arch: string, name: string): Buffer {
   const copy = join(scratch(t), name);
   for (const folder of ['native', 'scripts', 'package.json']) {
     cpSync(join(projectRoot, folder), join(copy, folder), {
@@ -196,9 +205,9 @@ for (const arch of arches) {
   });
 
   test(`the addon for macOS on ${arch} is the same bytes, wherever it is compiled`, (t) => {
-    const one = built(t, arch, 'one');
+    const one = built(t, arch);
     if (one === undefined) return;
-    ok(one.equals(built(t, arch, 'a longer name') as Buffer));
+    ok(one.equals(builtIn(t, arch, 'a longer name')));
   });
 }
 
