@@ -208,6 +208,7 @@ static int64_t target_of(const struct reparse *told, void *out, size_t capacity)
   const WCHAR *names = is_link ? told->link.names : told->mount_names;
   const WCHAR *name = names + told->substitute_at / sizeof(WCHAR);
   size_t units = told->substitute_bytes / sizeof(WCHAR);
+  if ((const char *)(name + units) > (const char *)told + REPARSE_BYTES_MAX) return -EINVAL;
   /* `\??\C:\...` is `C:\...`. */
   if (units > 5 && memcmp(name, L"\\??\\", 4 * sizeof(WCHAR)) == 0 && name[5] == ':') {
     name += 4;

@@ -209,6 +209,8 @@ static int place(int directory, const char *path, WCHAR *wide, WCHAR **out, HAND
   *root = NULL;
   if (units < 0) return -EILSEQ;
   if (units == 0) return -ENOENT;
+  /* What is put together below has room for two such. */
+  if ((unsigned)units >= UNITS_MAX) return -ENAMETOOLONG;
   if (directory != CURRENT_DIRECTORY && !has_drive(wide) && !is_separator(wide[0])) {
     HANDLE handle = nt_handle(directory);
     if (handle == INVALID_HANDLE_VALUE) return -EBADF;

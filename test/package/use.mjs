@@ -53,6 +53,17 @@ async function names() {
   await holdfast.removeTree(at('a'));
 }
 
+/* Longer than the 260 characters that were all of a path on Windows once. */
+async function longNames() {
+  const parts = Array.from({ length: 12 }, (_, index) => `${index} ünï ☃ 😀`.padEnd(40, '.'));
+  const deep = join(directory, ...parts);
+  await holdfast.makeDirectory(deep);
+  await holdfast.replaceFile(join(deep, 'file'), 'deep');
+  equal(readFileSync(join(deep, 'file'), 'utf8'), 'deep');
+  deepEqual(await holdfast.listDirectory(at(parts[0])), [parts[1]]);
+  await holdfast.removeTree(at(parts[0]));
+}
+
 async function updates(canLock) {
   const add = () => holdfast.updateJson(at('count'), (old) => ({ n: (old?.n ?? 0) + 1 }));
   if (canLock) {
@@ -171,6 +182,7 @@ if (process.argv[3] === 'hold') {
 await files();
 await replaces();
 await names();
+await longNames();
 const { name, reason } = holdfast.defaultEngine();
 await updates(name !== 'portable');
 if (name !== 'portable') await turns();
