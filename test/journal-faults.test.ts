@@ -251,6 +251,23 @@ test('open() for reading syncs by a file that may write where nothing else can b
   deepEqual(calls[1], [opens + 1, syncs, closes + 1]);
 });
 
+test('follow() syncs what it found by a file that may write, where only such can be', async () => {
+  const disk = simulatedDisk(1, { without: { 'read-only-sync': 'as on Windows' } });
+  const journal = await openOn(disk);
+  const reader = await openOn(disk, { readOnly: true });
+  const opens = () => disk.engine.stats().systemCalls.open ?? 0;
+  const before = opens();
+  await journal.append(bytesOf('one'));
+  for await (const { data } of reader.follow()) {
+    equal(Buffer.from(data).toString(), 'one');
+    break;
+  }
+  /* The segment to read it, to sync it, and to read its record. */
+  ok(opens() - before >= 3);
+  await reader.close();
+  await journal.close();
+});
+
 test('open() refuses what cannot be meant, before anything happens', async () => {
   const { engine } = simulatedDisk(1);
   const cases: [JournalOptions | string, RegExp][] = [

@@ -2,7 +2,15 @@
 
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
-import { closeSteps, closing, type OpenFile, readInto, type Target } from '../file.js';
+import {
+  closeSteps,
+  closing,
+  type OpenFile,
+  readInto,
+  type SyncCode,
+  syncSteps,
+  type Target,
+} from '../file.js';
 import {
   decodeHead,
   decodeMark,
@@ -179,6 +187,28 @@ function unknownVersion(version: number, path: string | undefined): IoError {
 /** Opens a segment for reading, page cache and all. Errors: `IoError`. */
 export function readingSteps(home: Home, firstLsn: number): Steps<OpenFile> {
   return home.open(segmentName(firstLsn), { access: 'read' });
+}
+
+/**
+ * Syncs a segment that is open for reading; where that takes the right to write, by another file.
+ *
+ * Errors: `IoError`.
+ */
+export function* syncReadSteps(
+  home: Home,
+  file: OpenFile,
+  { firstLsn, code = Code.SyncData }: { readonly firstLsn: number; readonly code?: SyncCode },
+): Steps<void> {
+  if (file.engine.capabilities['read-only-sync'] === true) {
+    yield* syncSteps(file, code);
+    return;
+  }
+  const writer = yield* home.open(segmentName(firstLsn), { access: 'write' });
+  try {
+    yield* syncSteps(writer, code);
+  } finally {
+    yield* closeSteps(writer);
+  }
 }
 
 export const WINDOW_BYTES = 1048576;

@@ -2,13 +2,12 @@
 
 import type { Steps } from '../engine.js';
 import type { OpenFile } from '../file.js';
-import { closeSteps, readInto, stepsOf, syncSteps } from '../file.js';
+import { closeSteps, readInto, stepsOf } from '../file.js';
 import {
   END_BYTES,
   FIRST_LSN,
   FRAME_ALIGNMENT,
   SEGMENT_HEAD_BYTES,
-  segmentName,
   type TailKind,
 } from '../frames.js';
 import { Code } from '../platform.js';
@@ -22,6 +21,7 @@ import {
   manyFactsSteps,
   readingSteps,
   type SegmentFacts,
+  syncReadSteps,
 } from './segment.js';
 
 /** How a journal ends. */
@@ -240,20 +240,10 @@ class Surveyor {
    * Answers whether it could be asked. Before it says that it was closed, everything was durable.
    */
   *#settle(file: OpenFile, { head, mark }: SegmentFacts): Steps<boolean> {
-    if (file.engine.capabilities['read-only-sync'] === true) yield* syncSteps(file, Code.Sync);
-    else yield* this.#settleByWriter(head.firstLsn);
+    yield* syncReadSteps(this.#home, file, { firstLsn: head.firstLsn, code: Code.Sync });
     if (mark.closedLsn > 0) return false;
     const { taken } = yield* stepsOf(file, () => file.advise('dontneed'));
     return taken;
-  }
-
-  *#settleByWriter(firstLsn: number): Steps<void> {
-    const writer = yield* this.#home.open(segmentName(firstLsn), { access: 'write' });
-    try {
-      yield* syncSteps(writer, Code.Sync);
-    } finally {
-      yield* closeSteps(writer);
-    }
   }
 
   /* A journal that was closed says where it ends: more than may be read is not read for that. */

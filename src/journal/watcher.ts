@@ -3,11 +3,11 @@
 import type { Steps } from '../engine.js';
 import { IoError } from '../errors.js';
 import type { OpenFile } from '../file.js';
-import { closeSteps, syncSteps } from '../file.js';
+import { closeSteps } from '../file.js';
 import { segmentName } from '../frames.js';
 import type { Home } from './home.js';
 import { lsnAt, offsetOf, scanSteps } from './scan.js';
-import { factsSteps, isSound, readingSteps, type SegmentFacts } from './segment.js';
+import { factsSteps, isSound, readingSteps, type SegmentFacts, syncReadSteps } from './segment.js';
 import type { Survey, Tail } from './survey.js';
 
 /** What a reader knows of a journal that somebody else writes. */
@@ -72,7 +72,7 @@ export class Watcher {
     const report = yield* scanSteps(file, facts, { from: offsetOf(facts, this.endLsn) });
     const endLsn = lsnAt(facts, report.end);
     if (endLsn <= this.endLsn) return;
-    yield* syncSteps(file);
+    yield* syncReadSteps(this.home, file, { firstLsn: facts.head.firstLsn });
     this.endLsn = endLsn;
     this.lastLsn = report.lastLsn || this.lastLsn;
   }
