@@ -6,7 +6,7 @@ import { AssertionError, deepEqual, equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
 import { Journal, JournalDamageError } from 'holdfast';
 import { type SimulatedDisk, simulatedDisk } from 'holdfast/testing';
-import { crashCycles } from './journal/cycles.js';
+import { crashCycles, type Mode, modes } from './journal/cycles.js';
 import { FlawedEngine, flaws, type Habits, ignoresEpochs, retriesSyncs } from './journal/flaws.js';
 import { bytesOf, texts } from './journal/worlds.js';
 
@@ -17,7 +17,7 @@ async function seenOf(habits: Habits, lives: number): Promise<unknown> {
   };
   for (let life = 0; life < lives; life++) {
     try {
-      await crashCycles(1000 + life, life % 2 === 0 ? 'buffered' : 'direct', flaw);
+      await crashCycles(1000 + life, modes[life % modes.length] as Mode, flaw);
     } catch (error) {
       return (error as Error).cause;
     }

@@ -97,14 +97,17 @@ class Model {
   }
 }
 
-export type Mode = 'buffered' | 'direct';
+export const modes = ['buffered', 'direct', 'buffered, even', 'direct, even'] as const;
+
+/** Round the page cache or not; records of any lengths, or with frames as long as a sector. */
+export type Mode = (typeof modes)[number];
 
 function optionsOf(dice: Dice, mode: Mode): JournalOptions {
   return {
     segmentBytes: 16384,
     bufferBytes: 65536,
     preallocate: dice.of([true, false, 'zeros'] as const),
-    direct: mode === 'direct',
+    direct: mode.startsWith('direct'),
     sync: dice.of(['data', 'data', 'full'] as const),
     spareCount: dice.below(3),
   };
@@ -130,6 +133,7 @@ export interface Flaw {
 /** One life of a journal. */
 class Life {
   readonly #dice: Dice;
+  readonly #lengths: readonly number[];
   readonly #options: JournalOptions;
   readonly #diskOptions: DiskOptions;
   readonly #flaw: Flaw;
@@ -142,6 +146,7 @@ class Life {
     const dice = new Dice(seed);
     this.#dice = dice;
     this.#flaw = flaw;
+    this.#lengths = mode.endsWith('even') ? evenLengths : mixedLengths;
     this.#options = optionsOf(dice, mode);
     this.#diskOptions = diskOptionsOf(dice);
     this.#forgets = dice.below(8) > 0;
@@ -151,7 +156,7 @@ class Life {
   /** Answers how many power cuts there were, each of whose states was opened. */
   async lead(): Promise<number> {
     let model = new Model();
-    if (this.#dice.below(2) === 0) model.lengths = evenLengths;
+    model.lengths = this.#lengths;
     let count = 0;
     let disk = this.disk;
     for (let generation = 0; generation < GENERATIONS; generation++) {
