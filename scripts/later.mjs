@@ -35,7 +35,8 @@ const LATER = {
 
 /*
  * An ES module has no `require`, but where esbuild puts the library into a bundle it takes the file
- * along that a call of it names. It would rename the call here, so that the name is given last.
+ * along that a call of it names. It comes second: `node -e` and its like have one for all modules,
+ * which looks from the working directory. It would rename the call here, so that the name is given last.
  */
 const BUNDLED = 'requireOfBundlers';
 
@@ -169,9 +170,15 @@ function callsOf({ seam, needed, file }) {
     import { createRequire } from 'node:module';
     let loaded;
     function part() {
-      loaded ??= (typeof ${BUNDLED} === 'function'
-        ? ${BUNDLED}('./${file}')
-        : createRequire(import.meta.url)('./${file}'))([${[...needed.keys()]}]);
+      if (loaded !== undefined) return loaded;
+      let make;
+      try {
+        make = createRequire(import.meta.url)('./${file}');
+      } catch (error) {
+        if (typeof ${BUNDLED} !== 'function') throw error;
+        make = ${BUNDLED}('./${file}');
+      }
+      loaded = make([${[...needed.keys()]}]);
       return loaded;
     }
     ${calls.join('\n')}`;

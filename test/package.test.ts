@@ -186,6 +186,25 @@ test('an import loads no part of a room, a first call that of its own', () => {
   deepEqual(told, [[], true, ['copy', 'replace'], true]);
 });
 
+/*
+ * `node -e`, the prompt of Node and a worker of a text give every module a `require` that looks from
+ * the working directory. It was taken for a bundler's, and no part of a room was found.
+ */
+test('a part is found where every module has a require', () => {
+  const text = `
+    const { copyFileSync } = require('holdfast');
+    copyFileSync('package.json', 'place/copied');
+    console.log(typeof globalThis.require, 'copied');`;
+  const inWorker = `
+    const { Worker } = require('node:worker_threads');
+    new Worker(${JSON.stringify(text)}, { eval: true });`;
+  mkdirSync(join(user, 'place'), { recursive: true });
+  for (const source of [text, inWorker]) {
+    const words = ['--input-type=commonjs', '-e', source];
+    equal(outputOf(process.execPath, words, { cwd: user }), 'function copied\n');
+  }
+});
+
 const consumer = `
 import { IoError, OpenFile, openFile, type ReplaceReport, replaceFile } from 'holdfast';
 import { CompletionQueue } from 'holdfast/queue';
