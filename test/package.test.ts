@@ -187,8 +187,8 @@ test('an import loads no part of a room, a first call that of its own', () => {
 });
 
 /*
- * `node -e`, the prompt of Node and a worker of a text give every module a `require` that looks from
- * the working directory. It was taken for a bundler's, and no part of a room was found.
+ * `node -e`, the prompt of Node and a worker of a text give every module a `require` that looks
+ * from the working directory. It was taken for a bundler's, and no part of a room was found.
  */
 test('a part is found where every module has a require', () => {
   const text = `
