@@ -42,7 +42,8 @@ const kinds = {
   thread: {
     missing: () => (libraryOf('tsan') ? undefined : `${compiler} has no libtsan`),
     sanitize: 'thread',
-    program: [process.execPath],
+    // Else each map reserves 10 GiB of addresses, and TSan leaves the program few.
+    program: [process.execPath, '--disable-wasm-trap-handler'],
     environment: () => ({ LD_PRELOAD: libraryOf('tsan'), TSAN_OPTIONS: 'exitcode=0' }),
     begins: /WARNING: ThreadSanitizer/,
   },
