@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { type Engine, Journal, type JournalOptions } from 'holdfast';
+import type { Engine } from 'holdfast';
 import { engineNamed } from '#holdfast/engine.js';
 import {
   buildPeer,
@@ -45,31 +44,16 @@ function engines(): Engine[] {
   });
 }
 
-/** A journal in a directory of its own, its first segment written with zeros. */
-async function opened(place: Place, options: JournalOptions): Promise<Journal> {
-  const directory = mkdtempSync(join(place.path, 'journal-'));
-  return Journal.open(directory, { preallocate: 'zeros', segmentBytes: 16777216, ...options });
-}
-
-async function closed(journal: Journal): Promise<void> {
-  await journal.close();
-  rmSync(journal.path, { recursive: true });
-}
-
-/** Acknowledged a second, by so many who append again as soon as they are told. */
-async function rate(journal: Journal, committers: number, ms: number): Promise<number> {
-  const record = Buffer.alloc(64, 7);
-  const began = performance.now();
-  const end = began + ms;
-  let count = 0;
-  const commit = async (): Promise<void> => {
-    while (performance.now() < end) {
-      await journal.append(record);
-      count++;
-    }
-  };
-  await Promise.all(Array.from({ length: committers }, commit));
-  return (count / (performance.now() - began)) * 1000;
+/** What bench/journal/work.ts does, in a process of its own. */
+function working(
+  place: Place,
+  engine: string,
+  words: readonly (string | number)[],
+  isDirect = false,
+): () => readonly [number] {
+  const program = join(import.meta.dirname, 'journal/work.js');
+  const all = [program, place.path, engine, isDirect, ...words].map(String);
+  return () => [answerOf(process.execPath, all)];
 }
 
 function committing(
@@ -77,17 +61,12 @@ function committing(
   engine: Engine,
   committers: number,
   ms: number,
-  direct = false,
+  isDirect = false,
 ): Subject {
   return {
-    name: `${committers} on ${engine.name}${direct ? ', direct' : ''}`,
+    name: `${committers} on ${engine.name}${isDirect ? ', direct' : ''}`,
     durable: true,
-    round: async () => {
-      const journal = await opened(place, { engine, direct });
-      const found = await rate(journal, committers, ms);
-      await closed(journal);
-      return [found];
-    },
+    round: working(place, engine.name, ['commit', committers, ms], isDirect),
   };
 }
 
@@ -120,7 +99,10 @@ function loop(place: Place, program: string, how: string, ms: number): Subject {
 
 /** The number that a program prints. */
 function answerOf(program: string, words: readonly string[]): number {
-  const { stdout, stderr, status } = spawnSync(program, words, { encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync(program, words, {
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
   if (status !== 0) throw new Error(stderr);
   return Number(stdout);
 }
@@ -221,53 +203,38 @@ async function inSqlite(place: Place, ms: number, surroundings: Surroundings): P
   }));
 }
 
-/** Records a second, by each engine, of work on a new journal. */
-function timed(
+/** Each engine, and the crate, at work of one kind. */
+function each(
   place: Place,
-  options: JournalOptions,
-  count: number,
-  work: (journal: Journal) => Promise<void>,
+  surroundings: Surroundings,
+  words: readonly (string | number)[],
 ): Subject[] {
-  return engines().map((engine) => ({
-    name: engine.name,
+  const own = engines().map(({ name }) => ({
+    name,
     durable: true,
-    round: async () => {
-      const journal = await opened(place, { engine, preallocate: true, ...options });
-      const began = performance.now();
-      await work(journal);
-      const passed = performance.now() - began;
-      await closed(journal);
-      return [(count / passed) * 1000];
-    },
+    round: working(place, name, words),
   }));
+  return [...own, ...fsys(place, surroundings, '', words.map(String))];
 }
 
 function written(place: Place, bytes: number, surroundings: Surroundings): Case {
   const count = bytes === 64 ? 500_000 : 20_000;
-  const record = Buffer.alloc(bytes, 7);
   return {
     name: `write, and one sync at the end, ${bytes} B, on ${place.fileSystem}`,
     unit: '1/s',
     higherIsBetter: true,
     rounds: 5,
-    subjects: timed(place, { segmentBytes: 134217728 }, count, async (journal) => {
-      let lsn = 0;
-      for (let index = 0; index < count; index++) lsn = journal.write(record);
-      await journal.syncThrough(lsn);
-    }).concat(fsys(place, surroundings, '', ['write', String(count), String(bytes)])),
+    subjects: each(place, surroundings, ['write', count, bytes]),
   };
 }
 
 function batches(place: Place, surroundings: Surroundings): Case {
-  const batch = Array.from({ length: 10_000 }, () => Buffer.alloc(150, 3));
   return {
     name: `appendBatch of 10,000 records of 150 B, on ${place.fileSystem}`,
     unit: '1/s',
     higherIsBetter: true,
     rounds: 5,
-    subjects: timed(place, { segmentBytes: 67108864 }, 100_000, async (journal) => {
-      for (let turn = 0; turn < 10; turn++) await journal.appendBatch(batch);
-    }).concat(fsys(place, surroundings, '', ['batch', '10000', '10'])),
+    subjects: each(place, surroundings, ['batch', 10_000, 10]),
   };
 }
 
@@ -277,17 +244,9 @@ function delays(place: Place, ms: number): Case {
     unit: 'ms',
     higherIsBetter: false,
     rounds: 5,
-    subjects: engines().map((engine) => ({
-      name: engine.name,
-      round: async () => {
-        const journal = await opened(place, { engine });
-        const delay = monitorEventLoopDelay({ resolution: 1 });
-        delay.enable();
-        await rate(journal, 512, ms);
-        delay.disable();
-        await closed(journal);
-        return [delay.percentile(99) / 1e6];
-      },
+    subjects: engines().map(({ name }) => ({
+      name,
+      round: working(place, name, ['delay', 512, ms]),
     })),
     goals: engines().map(({ name }) => ({ subject: name, valueAtMost: 5 })),
   };

@@ -53,9 +53,12 @@ export function installPeers({ note }: Surroundings): boolean {
 
 function isUpToDate(): boolean {
   const present = versionsIn('node_modules/.package-lock.json');
-  return Object.entries(versionsIn('package-lock.json')).every(
-    ([name, version]) => present[name] === version,
-  );
+  const locked = versionsIn('package-lock.json');
+  const { dependencies } = JSON.parse(readFileSync(join(peersFolder, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  /* What they need besides may be for other systems. */
+  return Object.keys(dependencies).every((name) => present[name] === locked[name]);
 }
 
 function install(note: (line: string) => void): boolean {
