@@ -1,7 +1,7 @@
 /**
- * Records a second of a journal, or the 99th percentile of the event loop's delay in ms: a process for each answer, as in C and in Rust. A
- * program has one engine; where several are used in turn V8 knows none of them well (4096
- * committers: 1.8 M/s against 2.5 M/s).
+ * Records a second of a journal, or the 99th percentile of the event loop's delay in ms: a process
+ * for each answer, as in C and in Rust. A program has one engine; where several are used in turn V8
+ * knows none of them well (4096 committers: 1.8 M/s against 2.5 M/s).
  *
  *   work.js DIRECTORY ENGINE DIRECT commit|delay COMMITTERS MILLISECONDS
  *   work.js DIRECTORY ENGINE DIRECT write COUNT BYTES
