@@ -27,8 +27,8 @@ export async function test(args) {
     '--test',
     '--test-reporter=spec',
     `--test-timeout=${timeoutMs}`,
-    // Much of a test is waiting for a device: one file for each processor, where node leaves one free.
-    `--test-concurrency=${availableParallelism()}`,
+    // Much of a test is waiting, for a device or a time limit: one file more than processors.
+    `--test-concurrency=${availableParallelism() + 1}`,
     ...flags,
     ...files,
   ]);
