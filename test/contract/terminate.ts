@@ -8,16 +8,13 @@ import { engineNamed } from '#holdfast/engine.js';
 
 const OPERATIONS = 1000;
 
-function goOn(file: OpenFile): void {
-  for (let index = 0; index < OPERATIONS; index++) {
-    const view = new Uint8Array(4096).fill(index);
-    const work =
-      index % 3 === 0
-        ? file.syncData()
-        : index % 3 === 1
-          ? file.writeAt([view, view], index * 8192)
-          : file.readAt(view, index * 4096);
-    work.catch(() => undefined);
+/* Until it is ended: one that had done its thousand before that ended by itself, under load. */
+async function goOn(file: OpenFile, index: number): Promise<void> {
+  const view = new Uint8Array(4096).fill(index);
+  for (;;) {
+    if (index % 3 === 0) await file.syncData();
+    else if (index % 3 === 1) await file.writeAt([view, view], index * 8192);
+    else await file.readAt(view, index * 4096);
   }
 }
 
@@ -25,7 +22,7 @@ async function beWorker(): Promise<void> {
   const { path, engine } = workerData as { path: string; engine: string };
   const options = { access: 'read-write', create: true } as const;
   const file = await openFile(path, { ...options, engine: engineNamed(engine) });
-  goOn(file);
+  for (let index = 0; index < OPERATIONS; index++) void goOn(file, index);
   parentPort?.postMessage('going');
 }
 
