@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "bulk.h"
 #include "layouts.h"
 #include "words.h"
@@ -44,18 +45,6 @@ _Static_assert((FLAG_DIRECT & (O_CLOEXEC | O_NOFOLLOW_ANY | O_SYMLINK | O_DIRECT
  * so (read(2) of both). As many as Linux moves at most are asked for; the rest is a short transfer.
  */
 #define TRANSFER_MAX ((size_t)0x7ffff000)
-
-#define RETRIED(result, call)     \
-  do {                            \
-    (result) = (int64_t)(call);   \
-  } while ((result) < 0 && errno == EINTR)
-
-#define ANSWER(call)                       \
-  do {                                     \
-    int64_t answer_;                       \
-    RETRIED(answer_, call);                \
-    return answer_ < 0 ? -errno : answer_; \
-  } while (0)
 
 static size_t at_most(size_t length) { return length < TRANSFER_MAX ? length : TRANSFER_MAX; }
 

@@ -15,20 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "answer.h"
+
 _Static_assert(sizeof(long) == 8, "offsets are passed to syscall(2) in one register");
-
-
-#define RETRIED(result, call)      \
-  do {                             \
-    (result) = (int64_t)(call);    \
-  } while ((result) < 0 && errno == EINTR)
-
-#define ANSWER(call)                          \
-  do {                                        \
-    int64_t answer_;                          \
-    RETRIED(answer_, call);                   \
-    return answer_ < 0 ? -errno : answer_;    \
-  } while (0)
 
 /*
  * pread(3) and pwrite(3) of glibc are cancellation points: in a process with threads that costs
