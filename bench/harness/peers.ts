@@ -101,8 +101,15 @@ export function compilePeer(name: string, { note }: Surroundings): string | unde
   return undefined;
 }
 
-/** Builds the program bench/peers/<name>, of Rust; answers it, or undefined with a note. */
-export function buildPeer(name: string, { note }: Surroundings): string | undefined {
+const built = new Map<string, string | undefined>();
+
+/** Builds the program bench/peers/<name>, of Rust, once; answers it, or undefined with a note. */
+export function buildPeer(name: string, surroundings: Surroundings): string | undefined {
+  if (!built.has(name)) built.set(name, builtByCargo(name, surroundings));
+  return built.get(name);
+}
+
+function builtByCargo(name: string, { note }: Surroundings): string | undefined {
   const into = join(root, 'build', 'bench', 'peers', name);
   const words = ['build', '--release', '--locked', '--quiet', '--target-dir', into];
   const cwd = join(peersFolder, name);
